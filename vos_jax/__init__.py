@@ -1,0 +1,1 @@
+"""Video object segmentation in JAX and Flax: five systems behind one interface."""
