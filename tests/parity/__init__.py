@@ -1,0 +1,1 @@
+"""Parity with the official programs: one generic runner over recorded cases."""
