@@ -1,0 +1,17 @@
+"""Our palettes against those of the official HODOR release."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vos_jax.core.labels import DAVIS_PALETTE, YOUTUBE_VOS_PALETTE
+
+PALETTES = Path(__file__).parents[3] / "shared/parity/hodor/palettes.json"
+
+
+@pytest.mark.parametrize(
+    "name, ours", [("davis", DAVIS_PALETTE), ("youtube_vos", YOUTUBE_VOS_PALETTE)]
+)
+def test_palette_is_the_official_one(name, ours):
+    assert ours.tolist() == json.loads(PALETTES.read_text())[name]
