@@ -63,11 +63,35 @@ def davis(
     root = _folder(Path(root), "the root of a DAVIS data set")
     if year not in DAVIS_YEARS:
         raise ConfigError(f"DAVIS of the year {year} is unknown; choose from {DAVIS_YEARS}")
-    names = _davis_names(root, year, split, unsupervised)
+    names = davis_names(root, year, split, unsupervised)
     masks = annotations or ("Annotations_unsupervised" if unsupervised else "Annotations")
     mask_root = root / masks / resolution
     image_root = root / "JPEGImages" / resolution if images else None
     return _sequences(names, image_root, mask_root, skip_missing)
+
+
+def davis_names(root: str | Path, year: int, split: str, unsupervised: bool = False) -> list[str]:
+    """The names that a DAVIS set lists, on disk or not; arguments as of `davis`.
+
+    Raises:
+        MissingInputError: the list is missing or empty.
+    """
+    sets = Path(root) / "ImageSets"
+    places = [sets / str(year), sets / "480p"] if year == 2016 else [sets / str(year)]
+    if unsupervised and split.startswith("test"):
+        places = [sets / "2019"]
+    lists = [place / f"{split}.txt" for place in places if (place / f"{split}.txt").is_file()]
+    if not lists:
+        there = sorted(str(path.relative_to(sets)) for path in sets.glob("*/*.txt"))
+        raise MissingInputError(
+            f"{places[0] / f'{split}.txt'}: no such list of sequences; there are {there}"
+        )
+    lines = lists[0].read_text().split("\n")
+    entries = [line.split()[0] for line in lines if line.strip()]
+    names = [Path(entry).parent.name if "/" in entry else entry for entry in entries]
+    if not names:
+        raise MissingInputError(f"{lists[0]}: the list of sequences is empty")
+    return list(dict.fromkeys(names))
 
 
 def youtube_vos(
@@ -150,25 +174,6 @@ def _folder(path: Path, what: str) -> Path:
     if not path.is_dir():
         raise MissingInputError(f"{path}: no such folder; it should be {what}")
     return path
-
-
-def _davis_names(root: Path, year: int, split: str, unsupervised: bool) -> list[str]:
-    sets = root / "ImageSets"
-    places = [sets / str(year), sets / "480p"] if year == 2016 else [sets / str(year)]
-    if unsupervised and split.startswith("test"):
-        places = [sets / "2019"]
-    lists = [place / f"{split}.txt" for place in places if (place / f"{split}.txt").is_file()]
-    if not lists:
-        there = sorted(str(path.relative_to(sets)) for path in sets.glob("*/*.txt"))
-        raise MissingInputError(
-            f"{places[0] / f'{split}.txt'}: no such list of sequences; there are {there}"
-        )
-    lines = lists[0].read_text().split("\n")
-    entries = [line.split()[0] for line in lines if line.strip()]
-    names = [Path(entry).parent.name if "/" in entry else entry for entry in entries]
-    if not names:
-        raise MissingInputError(f"{lists[0]}: the list of sequences is empty")
-    return list(dict.fromkeys(names))
 
 
 def _meta(path: Path) -> dict[str, dict[str, dict]]:
