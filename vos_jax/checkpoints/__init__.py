@@ -1,0 +1,1 @@
+"""Checkpoints: reading official files, translating their names, keeping our own."""

@@ -1,0 +1,1 @@
+"""Ground floor: errors, sizes, resizing, labels, commands."""

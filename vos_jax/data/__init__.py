@@ -1,0 +1,1 @@
+"""Prepared records, clips, augmentation and the training pipeline."""

@@ -1,0 +1,1 @@
+"""Images, videos, official folder layouts, and writers of results."""

@@ -1,0 +1,1 @@
+"""Losses: values from arrays, nothing else."""

@@ -1,0 +1,1 @@
+"""The interface and the systems behind it."""
