@@ -52,6 +52,10 @@ class Given:
     slots: Bool[Array, "b o"]
     shown: Float[Array, "b H W o"] | None = None
 
+    def placed(self, resized: Float[Array, "b h w o"], geometry: Geometry) -> "Given":
+        """These masks at network size, from their planes at resized size."""
+        return Given(masks=pad(resized, geometry), slots=self.slots, shown=self.masks)
+
 
 @struct.dataclass
 class Masks:
@@ -158,11 +162,7 @@ class Spec(abc.ABC):
 
     def place(self, given: Given, geometry: Geometry) -> Given:
         """Given planes of output size brought to network size, hard, by the nearest pixel."""
-        return _place(given, geometry, resize(given.masks, geometry.resized, "nearest"))
-
-
-def _place(given: Given, geometry: Geometry, resized) -> Given:
-    return Given(masks=pad(resized, geometry), slots=given.slots, shown=given.masks)
+        return given.placed(resize(given.masks, geometry.resized, "nearest"), geometry)
 
 
 class Segmenter(nn.Module):

@@ -120,7 +120,7 @@ def softmax(
         backgrounds = scores.shape[-1] - known.shape[-1]
         takes_part = known if given is None else known | given.slots
         takes_part = jnp.pad(takes_part, [(0, 0), (backgrounds, 0)], constant_values=True)
-        scores = jnp.where(takes_part[:, None, None, :], scores, MASKED)
+        scores = jnp.maximum(jnp.where(takes_part[:, None, None, :], scores, MASKED), MASKED)
         blank = jnp.zeros_like(scores, shape=(*memory.shape[:3], scores.shape[-1]))
         blank = blank.at[..., 0].set(1.0)
         tracked = known.any(-1)

@@ -115,7 +115,7 @@ DECODER = NameMap(
 )
 
 HODOR = (
-    BACKBONE.under(r"feature_extractor\.", "backbone/")
+    BACKBONE.under(r"feature_extractor\.", "extractor/")
     + ENCODER.under(r"encoder\.", "encoder/")
     + DECODER.under(r"decoder\.", "decoder/")
 )

@@ -1,0 +1,1 @@
+"""HODOR: high-level object descriptors for object re-segmentation."""
