@@ -1,0 +1,197 @@
+"""Geometric changes that move a frame and its labels together: projections and crops.
+
+A warp is one drawn change with the methods `frame` (smooth) and `labels` (nearest); both keep
+the size. What a warp cannot know, because it lies outside the source, becomes 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+Size = tuple[int, int]
+
+
+class Warp(Protocol):
+    """A change of geometry that keeps the size of what it is applied to."""
+
+    def frame(self, frame: np.ndarray) -> np.ndarray:
+        """The warped frame, uint8 [h, w] or [h, w, c]."""
+
+    def labels(self, labels: np.ndarray) -> np.ndarray:
+        """The warped labels, uint8 [h, w], each value one of the source's or 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A projective map with linear interpolation.
+
+    Attributes:
+        matrix: [3, 3], takes (x, y, 1) of the source to the result; pixel centres are whole
+            numbers.
+    """
+
+    matrix: np.ndarray
+
+    def frame(self, frame: np.ndarray) -> np.ndarray:
+        """Interpolates linearly."""
+        return self._warp(frame, cv2.INTER_LINEAR)
+
+    def labels(self, labels: np.ndarray) -> np.ndarray:
+        """Takes the nearest pixel."""
+        return self._warp(labels, cv2.INTER_NEAREST)
+
+    def _warp(self, image: np.ndarray, interpolation: int) -> np.ndarray:
+        size = image.shape[1::-1]
+        if np.array_equal(self.matrix[2], (0, 0, 1)):
+            return cv2.warpAffine(image, self.matrix[:2], size, flags=interpolation)
+        return cv2.warpPerspective(image, self.matrix, size, flags=interpolation)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of the image, enlarged to the size of the whole (cubic; labels nearest)."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The part at its own size."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def frame(self, frame: np.ndarray) -> np.ndarray:
+        """Interpolates cubically."""
+        return cv2.resize(self.cut(frame), frame.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+
+    def labels(self, labels: np.ndarray) -> np.ndarray:
+        """Takes the nearest pixel, sampling at pixel centres."""
+        return resize_labels(self.cut(labels), labels.shape)
+
+
+def warp_all(
+    frame: np.ndarray, labels: np.ndarray, warps: Sequence[Warp]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Applies warps one after the other.
+
+    Args:
+        frame: uint8 [h, w, 3].
+        labels: uint8 [h, w].
+        warps: in order of application.
+
+    Returns:
+        The frame, the labels and `valid`, bool [h, w]: False where a warp invented pixels
+        (there an all-ones image, warped the same way, is zero).
+    """
+    valid = np.ones(labels.shape, np.uint8)
+    for warp in warps:
+        frame, labels, valid = warp.frame(frame), warp.labels(labels), warp.frame(valid)
+    return frame, labels, valid > 0
+
+
+def affine(
+    size: Size,
+    *,
+    rotate: float = 0.0,
+    shear: tuple[float, float] = (0.0, 0.0),
+    scale: float = 1.0,
+    translate: tuple[float, float] = (0.0, 0.0),
+) -> Projection:
+    """An affine map about the centre of the image.
+
+    Args:
+        size: (h, w) in pixels.
+        rotate: degrees, clockwise on the screen.
+        shear: degrees in x and in y, in the convention of scikit-image and imgaug 0.4: equal
+            amounts act like a further rotation.
+        scale: enlargement.
+        translate: shift in x and y as fractions of width and height.
+    """
+    turn, across, down = np.deg2rad([rotate, *shear])
+    rotation = [
+        [np.cos(turn), -np.sin(turn + across)],
+        [np.sin(turn), np.cos(turn + across)],
+    ]
+    linear = scale * np.array(rotation) @ [[np.cos(down), 0], [np.sin(down), 1]]
+    centre = (np.array(size[::-1]) - 1) / 2
+    shift = centre - linear @ centre + np.multiply(translate, size[::-1])
+    return Projection(np.vstack([np.column_stack([linear, shift]), [0, 0, 1]]))
+
+
+def random_affine(
+    rng: np.random.Generator,
+    size: Size,
+    *,
+    rotate: float,
+    shear: float = 0.0,
+    translate: float = 0.0,
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> Projection:
+    """An affine map drawn uniformly: angles -+ degrees, shift -+ a fraction of each side.
+
+    One draw of the shear serves both axes, as in HODOR's training.
+    """
+    sheared = rng.uniform(-shear, shear)
+    return affine(
+        size,
+        rotate=rng.uniform(-rotate, rotate),
+        shear=(sheared, sheared),
+        scale=rng.uniform(*scale),
+        translate=tuple(rng.uniform(-translate, translate, 2)),
+    )
+
+
+def random_perspective(
+    rng: np.random.Generator, size: Size, strength: tuple[float, float]
+) -> Projection:
+    """Stretches a random quadrilateral inside the image to the whole image.
+
+    Each coordinate of each corner moves inwards by |N(0, s)| of the side, with one s for all
+    drawn from the range `strength`; imgaug's `PerspectiveTransform`. No pixel is invented.
+    """
+    spread = rng.uniform(*strength)
+    inwards = np.minimum(np.abs(rng.normal(0, spread, (4, 2))), 0.49)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    scaled = np.array(size[::-1], np.float32)
+    source = (corners + inwards * (1 - 2 * corners)) * scaled - 0.5
+    target = corners * scaled - 0.5
+    return Projection(cv2.getPerspectiveTransform(source.astype(np.float32), target))
+
+
+def random_border_crop(rng: np.random.Generator, size: Size, fraction: tuple[float, float]) -> Crop:
+    """Cuts the same fraction, drawn from a range, off each of the four sides."""
+    height, width = size
+    part = rng.uniform(*fraction)
+    top, left = round(part * height), round(part * width)
+    return Crop(top, left, height - 2 * top, width - 2 * left)
+
+
+def flip(clip: np.ndarray) -> np.ndarray:
+    """Mirrors the frames [t, h, w, ...] of a clip left to right."""
+    return clip[:, :, ::-1]
+
+
+def resize_frame(frame: np.ndarray, size: Size) -> np.ndarray:
+    """Bilinear, half-pixel centres, no antialiasing, rounded to uint8; size is (h, w)."""
+    return cv2.resize(frame, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def resize_labels(labels: np.ndarray, size: Size) -> np.ndarray:
+    """Nearest with centre sampling: source index floor((i + 1/2) * in / out), as in Pillow.
+
+    OpenCV's INTER_NEAREST_EXACT decides ties by a rounded ratio and differs there.
+    """
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for old, new in zip(labels.shape, size, strict=True)
+    )
+    return labels[rows][:, columns]
+
+
+def resize_valid(valid: np.ndarray, size: Size) -> np.ndarray:
+    """A pixel is invented when more than half of it, by bilinear weight, was invented."""
+    weights = valid.astype(np.uint8) * 255
+    return cv2.resize(weights, size[::-1], interpolation=cv2.INTER_LINEAR) >= 128
