@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from data_prep.coco import coco_objects, read_json
 from data_prep.command import add_writing_flags, write_and_report
 from data_prep.sources import read_checked_image
