@@ -153,7 +153,7 @@ def cut_window(
     window = photograph[top : top + h, left : left + w]
     window = window[:, ::-1] if rng.random() < 0.5 else window
     window = cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA)
-    return window * rng.uniform(1 - 2*TINT, 1 + TINT, 3).astype(np.float32)
+    return window * rng.uniform(1 - TINT, 1 + TINT, 3).astype(np.float32)
 
 
 def draw_frame(scene: Scene, t: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
