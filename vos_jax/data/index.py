@@ -1,7 +1,7 @@
 """The index of a split: where every frame's record lies, and what is on it, without reading it.
 
 Three numpy files that are memory-mapped on opening, so that neither start-up nor the size of
-a worker process depends on the number of frames (BL30K: 4.8 million frames, 140 MB plus 38
+a worker process depends on the number of frames (BL30K: 4.8 million frames, 170 MB plus 37
 bytes per object and frame).
 """
 
