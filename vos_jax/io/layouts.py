@@ -134,11 +134,22 @@ def youtube_vos(
     return [
         dataclasses.replace(
             sequence,
-            categories={int(i): entry["category"] for i, entry in meta[sequence.name].items()},
+            categories=_categories(meta[sequence.name]),
             listed=listed[sequence.name],
         )
         for sequence in sequences
     ]
+
+
+def training_categories(path: str | Path) -> frozenset[str]:
+    """The categories of all objects of a YouTube-VOS meta.json.
+
+    Raises:
+        MissingInputError: there is no such file.
+        AnnotationError: it is not what the official one is.
+    """
+    videos = _meta(Path(path)).values()
+    return frozenset(category for objects in videos for category in _categories(objects).values())
 
 
 def davis_like(root: str | Path, *, images: bool = True) -> list[Sequence]:
@@ -176,10 +187,13 @@ def _folder(path: Path, what: str) -> Path:
     return path
 
 
-def _meta(path: Path) -> dict[str, dict[str, dict]]:
+def _meta(path: Path) -> dict[str, dict[int, dict]]:
     try:
         videos = json.loads(path.read_text())["videos"]
-        return {name: dict(video["objects"]) for name, video in videos.items()}
+        return {
+            name: {int(i): dict(entry) for i, entry in video["objects"].items()}
+            for name, video in videos.items()
+        }
     except FileNotFoundError as error:
         raise MissingInputError(
             f"{path}: not there; it lists the videos and the categories of their objects"
@@ -190,7 +204,11 @@ def _meta(path: Path) -> dict[str, dict[str, dict]]:
         ) from error
 
 
-def _listed(objects: dict[str, dict]) -> tuple[str, ...]:
+def _categories(objects: dict[int, dict]) -> dict[int, str]:
+    return {i: entry["category"] for i, entry in objects.items() if "category" in entry}
+
+
+def _listed(objects: dict[int, dict]) -> tuple[str, ...]:
     return tuple(sorted({stem for entry in objects.values() for stem in entry.get("frames", ())}))
 
 
