@@ -1,0 +1,180 @@
+"""Which sample comes when: shuffled passes over pools and fair turns, as functions of an index.
+
+Nothing is stored that grows with the number of updates, and sample i needs none of the samples
+before it. The laws are those of HODOR's sample lists (spec 14.2): a quarter of the samples each
+for 4, 3, 2 and 1 objects, drawn from everything with at least that many, pass after pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vos_jax.core.errors import ConfigError
+
+TURNS_PER_LAP = 1000
+
+
+class Turns:
+    """Fair turns: choices with weights take turns in an order shuffled anew every lap.
+
+    In a lap of `TURNS_PER_LAP` turns each choice has its weight's share, rounded to whole
+    turns (at least one).
+    """
+
+    def __init__(self, weights: Sequence[float], seed: Sequence[int]):
+        """Takes positive weights (any sum) and words of a seed."""
+        shares = np.asarray(weights, float) / np.sum(weights) * TURNS_PER_LAP
+        turns = np.maximum(np.floor(shares), 1).astype(int)
+        lacking = max(0, TURNS_PER_LAP - turns.sum())
+        turns[np.argsort(turns - shares, kind="stable")[:lacking]] += 1
+        self._turns = turns
+        self._seed = tuple(seed)
+
+    def at(self, turn: int) -> tuple[int, int]:
+        """Whose turn it is, and how many turns that choice has had before."""
+        lap, position = divmod(turn, int(self._turns.sum()))
+        order = np.repeat(np.arange(len(self._turns)), self._turns)
+        order = np.random.default_rng([*self._seed, lap]).permutation(order)
+        choice = int(order[position])
+        earlier = np.count_nonzero(order[:position] == choice)
+        return choice, int(lap * self._turns[choice] + earlier)
+
+
+class Passes:
+    """Endless passes over a pool, each in a new random order that holds every item once."""
+
+    def __init__(self, items: np.ndarray, seed: Sequence[int]):
+        """Takes item numbers [n] with n > 0, and words of a seed."""
+        self._items = items
+        self._seed = tuple(seed)
+        self._order = (-1, items)
+
+    def at(self, position: int) -> int:
+        """The item at a position, counted over all passes."""
+        number, place = divmod(position, len(self._items))
+        known, order = self._order
+        if known != number:
+            order = np.random.default_rng([*self._seed, number]).permutation(self._items)
+            self._order = (number, order)
+        return int(order[place])
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one sample is made of.
+
+    Attributes:
+        source: number of the source.
+        objects: how many objects to take.
+        item: number of the item in the source.
+    """
+
+    source: int
+    objects: int
+    item: int
+
+
+class Schedule:
+    """Which items make up batch n: a pure function of the seed and n.
+
+    A source's samples are shared equally among the object counts it can serve; sources and
+    counts keep their shares over all canvases together, and all samples of a batch belong to
+    one canvas.
+    """
+
+    def __init__(
+        self,
+        counts: Sequence[np.ndarray],
+        canvases: Sequence[np.ndarray],
+        weights: Sequence[float],
+        *,
+        max_objects: int,
+        batch_size: int,
+        seed: int,
+    ):
+        """Sorts all items into pools.
+
+        Args:
+            counts: per source, the number of objects of each item [n].
+            canvases: per source, the canvas number of each item [n].
+            weights: share of each source in the samples.
+            max_objects: largest number of objects of a sample.
+            batch_size: samples of a batch over all processes.
+            seed: changes every choice.
+
+        Raises:
+            ConfigError: a source has no item with an object, or a weight is not positive.
+        """
+        if not counts or min(weights) <= 0:
+            raise ConfigError(f"data sources need positive weights, not {list(weights)}")
+        self._batch_size = batch_size
+        pools = _pools(counts, canvases, weights, max_objects)
+        self._canvases = sorted({canvas for canvas, *_ in pools})
+        self._canvas_turns = Turns(
+            [sum(p[3] for p in pools if p[0] == c) for c in self._canvases], (seed, 0)
+        )
+        self._pools, self._pool_turns = {}, {}
+        for canvas in self._canvases:
+            own = [pool for pool in pools if pool[0] == canvas]
+            self._pool_turns[canvas] = Turns([pool[3] for pool in own], (seed, 1, canvas))
+            self._pools[canvas] = [
+                (source, objects, Passes(items, (seed, 2, canvas, source, objects)))
+                for _, source, objects, _, items in own
+            ]
+
+    def canvas(self, batch: int) -> int:
+        """The canvas number of a batch."""
+        return self._canvases[self._canvas_turns.at(batch)[0]]
+
+    def draw(self, batch: int, row: int, attempt: int = 0) -> Draw:
+        """What a sample of a batch is made of.
+
+        Args:
+            batch: number of the batch.
+            row: 0 <= row < batch_size.
+            attempt: above 0, the item that comes that much later in the same pool, for
+                samples that could not be read.
+        """
+        choice, earlier = self._canvas_turns.at(batch)
+        canvas = self._canvases[choice]
+        pool, position = self._pool_turns[canvas].at(earlier * self._batch_size + row)
+        source, objects, passes = self._pools[canvas][pool]
+        return Draw(source, objects, passes.at(position + attempt))
+
+
+def _pools(
+    counts: Sequence[np.ndarray],
+    canvases: Sequence[np.ndarray],
+    weights: Sequence[float],
+    max_objects: int,
+) -> list[tuple[int, int, int, float, np.ndarray]]:
+    """All (canvas, source, objects, weight, items) that are not empty."""
+    pools = []
+    for source, (count, canvas, weight) in enumerate(zip(counts, canvases, weights, strict=True)):
+        most = min(max_objects, int(np.max(count, initial=0)))
+        if most < 1:
+            raise ConfigError(f"data source {source} has no frame with an object large enough")
+        for objects in range(1, most + 1):
+            eligible = np.flatnonzero(count >= objects).astype(np.uint32)
+            for number in np.unique(canvas[eligible]).tolist():
+                items = eligible[canvas[eligible] == number]
+                share = weight / most * len(items) / len(eligible)
+                pools.append((number, source, objects, share, items))
+    return pools
+
+
+def later_frames(
+    rng: np.random.Generator, reference: int, length: int, others: int, max_gap: int
+) -> list[int]:
+    """Draws distinct later frames in order (dense video, spec 14.2).
+
+    Args:
+        rng: draws the frames.
+        reference: number of the reference frame.
+        length: frames of the video.
+        others: how many to draw; at least as many must follow the reference.
+        max_gap: they lie in [reference + 1, min(length, reference + max_gap)).
+    """
+    candidates = np.arange(reference + 1, min(length, reference + max_gap))
+    return sorted(rng.choice(candidates, others, replace=False).tolist())
