@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def read_part(job: ShardJob) -> ShardPart | None:
         rejected = [(source, reason) for source, reason in facts.pop("rejected")]
         part = ShardPart(**facts, rejected=rejected, index=index)
         return part if job.path.stat().st_size == part.size else None
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile):
         return None
 
 

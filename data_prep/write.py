@@ -73,7 +73,7 @@ def write_split(
     began = time.monotonic()
     output = Path(output)
     frames = sum(video.length for video in plan.videos)
-    shards = -(-frames // FRAMES_PER_SHARD) if shards is None else shards
+    shards = max(1, -(-frames // FRAMES_PER_SHARD)) if shards is None else shards
     _check_plan(plan, shards, processes)
     jobs = plan_shards(plan.videos, output, plan.dataset, plan.split, shards)
     try:

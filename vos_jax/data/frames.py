@@ -89,7 +89,7 @@ def encode_frame(frame: Frame) -> bytes:
             "objects/area": objects.areas,
             "objects/box": objects.boxes,
             "objects/crowd": objects.crowds,
-            "objects/rle": objects.rles,
+            "rles": objects.rles,
         }
     )
 
@@ -108,7 +108,7 @@ def decode_frame(payload: bytes) -> Frame:
             areas=features["objects/area"],
             boxes=features["objects/box"].reshape(-1, 4),
             crowds=features["objects/crowd"].astype(bool),
-            rles=tuple(features["objects/rle"]),
+            rles=tuple(features["rles"]),
         )
         return Frame(
             video=_text(features, "video"),
