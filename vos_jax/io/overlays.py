@@ -1,0 +1,104 @@
+"""Masks drawn over their frames, and such frames as an H.264 video."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+
+from vos_jax.core.errors import OutputError
+from vos_jax.core.labels import DAVIS_PALETTE
+
+OPACITY = 0.5
+CONTOUR = 2
+"""Thickness of contours in pixels per 480 rows."""
+
+
+def draw_overlay(
+    frame: np.ndarray, labels: np.ndarray, palette: np.ndarray = DAVIS_PALETTE
+) -> np.ndarray:
+    """Tints each object in its colour and draws its inner contour in the full colour.
+
+    Args:
+        frame: uint8 [h, w, 3] RGB.
+        labels: uint8 [h, w] of object ids, 0 background.
+        palette: uint8 [256, 3] RGB.
+
+    Returns:
+        A new frame; background pixels are unchanged.
+    """
+    colours = palette[labels]
+    inside = (labels > 0).astype(np.uint8)
+    drawn = frame.copy()
+    cv2.copyTo(cv2.addWeighted(frame, 1 - OPACITY, colours, OPACITY, 0), inside, drawn)
+    thickness = max(1, round(CONTOUR * labels.shape[0] / 480))
+    kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
+    contour = cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)
+    return cv2.copyTo(colours, inside * contour, drawn)
+
+
+class OverlayWriter:
+    """An mp4 (H.264, playable everywhere) that appears when it is complete.
+
+    A context: leaving it after an error leaves no file.
+
+    Args:
+        path: of the mp4; its folder must be there.
+        size: (height, width) of the frames; odd sides get one more row or column.
+        fps: frames per second.
+
+    Raises:
+        OutputError: ffmpeg cannot write it.
+    """
+
+    def __init__(self, path: str | os.PathLike, size: tuple[int, int], fps: float):
+        """Starts nothing until the first frame."""
+        self._path = Path(path)
+        self._partial = self._path.with_name(f".{self._path.stem}.partial.mp4")
+        self._border = [size[0] % 2, size[1] % 2]
+        width, height = size[1] + self._border[1], size[0] + self._border[0]
+        self._stream = imageio_ffmpeg.write_frames(
+            str(self._partial),
+            (width, height),
+            fps=fps,
+            codec="libx264",
+            quality=None,
+            macro_block_size=1,
+            ffmpeg_log_level="error",
+            output_params=["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"],
+        )
+        self._started = False
+
+    def write(self, frame: np.ndarray) -> None:
+        """Adds a frame, uint8 [h, w, 3] RGB."""
+        bottom, right = self._border
+        if bottom or right:
+            frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        try:
+            if not self._started:
+                self._stream.send(None)
+                self._started = True
+            self._stream.send(np.ascontiguousarray(frame))
+        except (OSError, subprocess.SubprocessError) as error:
+            raise self._failed(error) from error
+
+    def __enter__(self) -> "OverlayWriter":
+        """Enters the context."""
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        """Completes the file, or removes what there is of it."""
+        self._stream.close()
+        try:
+            if error is not None:
+                self._partial.unlink(missing_ok=True)
+            elif self._started:
+                os.replace(self._partial, self._path)
+        except OSError as failure:
+            raise self._failed(failure) from failure
+
+    def _failed(self, error: Exception) -> OutputError:
+        reason = " ".join(str(error).split())[-200:]
+        return OutputError(f"{self._path}: the video cannot be written ({reason})")
