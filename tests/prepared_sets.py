@@ -129,12 +129,17 @@ def coco_folder(root: Path) -> tuple[Path, Path]:
         (images / f"{number:012d}.jpg").write_bytes(photograph(number))
     crowd = np.zeros(SIZE, np.uint8)
     crowd[3:9, 5:20] = 1
-    flat = np.concatenate([[0], crowd.ravel(order="F"), [2]])
-    runs = np.diff(np.flatnonzero(np.diff(flat, prepend=2))).tolist()
     annotations = [
         annotation(900100000001, 1, [polygon(2, 3, 10, 8)], category_id=18, area=80.5),
         annotation(55, 1, [polygon(6, 5, 12, 9), polygon(24, 1, 4, 4)], category_id=3),
-        annotation(7, 2, {"size": list(SIZE), "counts": runs}, iscrowd=1, bbox=[5, 3, 15, 6]),
+        annotation(
+            7,
+            2,
+            {"size": list(SIZE), "counts": plain_counts(crowd)},
+            iscrowd=1,
+            category_id=1,
+            bbox=[5, 3, 15, 6],
+        ),
     ]
     content = {
         "images": [
@@ -147,6 +152,17 @@ def coco_folder(root: Path) -> tuple[Path, Path]:
     path = root / "instances.json"
     path.write_text(json.dumps(content))
     return images, path
+
+
+def plain_counts(mask: np.ndarray) -> list[int]:
+    """Column-major run lengths, background first, the slow way."""
+    runs, value = [0], 0
+    for pixel in mask.ravel(order="F").tolist():
+        if pixel != value:
+            runs.append(0)
+            value = pixel
+        runs[-1] += 1
+    return runs
 
 
 def annotation(number: int, image: int, segmentation, **others) -> dict:
