@@ -133,14 +133,15 @@ class Schedule:
         Args:
             batch: number of the batch.
             row: 0 <= row < batch_size.
-            attempt: above 0, the item that comes that much later in the same pool, for
-                samples that could not be read.
+            attempt: above 0, the sample that comes that much later on the same canvas, for
+                one that could not be read.
         """
         choice, earlier = self._canvas_turns.at(batch)
         canvas = self._canvases[choice]
-        pool, position = self._pool_turns[canvas].at(earlier * self._batch_size + row)
+        sample = earlier * self._batch_size + row + attempt
+        pool, position = self._pool_turns[canvas].at(sample)
         source, objects, passes = self._pools[canvas][pool]
-        return Draw(source, objects, passes.at(position + attempt))
+        return Draw(source, objects, passes.at(position))
 
 
 def _pools(

@@ -144,12 +144,11 @@ def test_sources_are_mixed_by_weight():
     assert {draw.item for draw in flat if draw.source} == set(range(7))
 
 
-def test_a_replacement_is_the_next_of_the_same_pool():
+def test_a_replacement_is_the_next_sample_of_the_same_canvas():
     plan = schedule()
-    first, second = plan.draw(3, 0), plan.draw(3, 0, attempt=1)
-    assert first != second
-    assert (first.source, first.objects) == (second.source, second.objects)
-    assert first.item % 3 == second.item % 3
+    for n in range(30):
+        assert plan.draw(n, 0, attempt=1) == plan.draw(n, 1)
+        assert plan.draw(n, 3, attempt=2).item % 3 == plan.canvas(n)
 
 
 @pytest.mark.parametrize("weights", [(0.0,), (-1.0,)])

@@ -1,0 +1,273 @@
+"""Batches of training clips: batch n of seed s is always the same, however it is computed.
+
+    loader = make_loader([(StillClips(...), 0.5), (VideoClips(...), 0.5)], batch_size=8, ...)
+    batch = next(loader)                    # dict of numpy arrays, the fields of a Clip
+    state = loader.get_state()              # small, JSON; goes into the checkpoint
+
+The stream depends neither on the number of worker processes nor on the number of training
+processes: each of P processes makes its rows [p * b / P, (p + 1) * b / P) of the global batch.
+So the state is just the number of batches handed out.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import cv2
+import grain
+import numpy as np
+from absl import flags
+
+from vos_jax.core.errors import ConfigError, ImageError, MaskError, RecordError
+from vos_jax.data.canvases import SizeRule, check_canvases, choose_canvases, place
+from vos_jax.data.clips import ClipSource
+from vos_jax.data.sampling import Schedule
+from vos_jax.data.warps import Size
+
+_log = logging.getLogger(__name__)
+
+ENDLESS = 1 << 40
+UNREADABLE = (ImageError, MaskError, RecordError)
+ATTEMPTS = 8
+FEWEST_JUDGED = 1000
+
+
+class Batches:
+    """Random access to the rows of all batches that one process makes.
+
+    Item n is (batch, failures): the fields of a clip with a leading axis, and one line of text
+    per record that could not be read. Such a sample is replaced by the next of its canvas.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ClipSource],
+        schedule: Schedule,
+        *,
+        rows: range,
+        batch_size: int,
+        seed: int,
+        canvases: Sequence[Size],
+        size_rule: SizeRule | None,
+        slots: int,
+    ):
+        """Takes what `make_loader` prepared; `rows` are this process's rows."""
+        self._sources, self._schedule = list(sources), schedule
+        self._rows, self._batch_size, self._seed = rows, batch_size, seed
+        self._canvases, self._size_rule, self._slots = tuple(canvases), size_rule, slots
+
+    def __len__(self) -> int:
+        """So many that training never reaches the end."""
+        return ENDLESS
+
+    def __getitem__(self, batch: int) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Makes this process's rows of a batch.
+
+        Raises:
+            RecordError: many records in a row cannot be read.
+        """
+        failures = []
+        samples = [self._sample(int(batch), row, failures) for row in self._rows]
+        return {field: np.stack([s[field] for s in samples]) for field in samples[0]}, failures
+
+    def _sample(self, batch: int, row: int, failures: list[str]) -> dict[str, np.ndarray]:
+        canvas = self._canvases[self._schedule.canvas(batch)]
+        number = batch * self._batch_size + row
+        for attempt in range(ATTEMPTS):
+            draw = self._schedule.draw(batch, row, attempt)
+            rng = np.random.default_rng([self._seed, number, attempt])
+            try:
+                sample = self._sources[draw.source].clip(draw.item, draw.objects, rng)
+            except UNREADABLE as error:
+                failures.append(f"sample {number}: {error}")
+            else:
+                return place(sample, canvas, self._slots, self._size_rule)
+        raise RecordError(f"{ATTEMPTS} records in a row cannot be read, the last {failures[-1]}")
+
+
+class Loader:
+    """Iterator over batches with worker processes, a resumable state and a count of failures.
+
+    Attributes:
+        failed: records that could not be read so far (in this process, since it was made).
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        *,
+        workers: int,
+        identity: dict,
+        max_failed: float,
+        prefetch: int = 2,
+    ):
+        """Takes what `make_loader` prepared.
+
+        Args:
+            batches: random access to the batches.
+            workers: worker processes; 0 makes batches in a thread of this process.
+            identity: what must be equal for a state to mean the same stream; goes into it.
+            max_failed: largest fraction of unreadable samples.
+            prefetch: batches each worker keeps ready.
+        """
+        self._batches, self._workers, self._prefetch = batches, workers, prefetch
+        self._identity, self._max_failed = dict(identity), max_failed
+        self._next, self._drawn, self.failed = 0, 0, 0
+        self._iterator: Iterator | None = None
+
+    def __iter__(self) -> "Loader":
+        """Itself."""
+        return self
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        """The next batch.
+
+        Raises:
+            RecordError: too many records cannot be read.
+        """
+        if self._iterator is None:
+            self._iterator = self._start()
+        batch, failures = next(self._iterator)
+        self._next += 1
+        self._drawn += len(batch["frames"])
+        self._count(failures)
+        return batch
+
+    def get_state(self) -> dict:
+        """Where the stream stands: a small dict that JSON can hold."""
+        return {"batch": self._next, **self._identity}
+
+    def set_state(self, state: dict) -> None:
+        """Goes on where the state was taken, to the bit.
+
+        Raises:
+            ConfigError: the state belongs to another seed, batch size or data.
+        """
+        for name, value in self._identity.items():
+            if state.get(name) != value:
+                raise ConfigError(
+                    f"the checkpoint's data stream had {name} {state.get(name)!r}, not {value!r}; "
+                    "resume with the same setting, or start in a new workdir"
+                )
+        self.close()
+        self._next = int(state["batch"])
+
+    def close(self) -> None:
+        """Ends the worker processes; the next batch starts them again."""
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None
+
+    def _start(self) -> Iterator:
+        """Each worker takes every `workers`-th batch and keeps one, or `prefetch`, finished.
+
+        Grain reads absl flags of its own when it starts workers, and our commands parse none;
+        and it adds a note to the messages of errors unless told not to.
+        """
+        grain.config.update("py_traceback_filtering", "off")
+        reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=self._prefetch)
+        dataset = grain.MapDataset.source(self._batches)
+        dataset = dataset.slice(slice(self._next, None)).to_iter_dataset(reading)
+        if self._workers:
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()
+            processes = grain.MultiprocessingOptions(
+                num_workers=self._workers, per_worker_buffer_size=1
+            )
+            dataset = dataset.mp_prefetch(processes, worker_init_fn=_use_one_core)
+        return iter(dataset)
+
+    def _count(self, failures: list[str]) -> None:
+        for failure in failures:
+            _log.warning("unreadable, replaced by the next one: %s", failure)
+        self.failed += len(failures)
+        if self.failed > self._max_failed * max(self._drawn, FEWEST_JUDGED):
+            raise RecordError(
+                f"{self.failed} of {self._drawn} samples cannot be read, more than the fraction "
+                f"{self._max_failed} allowed; the last: {failures[-1]}"
+            )
+
+
+def make_loader(
+    sources: Sequence[tuple[ClipSource, float]],
+    *,
+    batch_size: int,
+    seed: int,
+    canvases: Sequence[Size],
+    size_rule: SizeRule | None = None,
+    slots: int = 4,
+    workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    max_failed: float = 0.01,
+) -> Loader:
+    """An endless, shuffled, resumable stream of batches.
+
+    Batches are dicts of the fields of a training clip: frames uint8 [b, t, h, w, 3] RGB, labels
+    uint8 [b, t, h, w] slot numbers, slots bool [b, o], present bool [b, t, o], labelled bool
+    [b, t], valid bool [b, t, h, w]; (h, w) is one of the canvases and b the share of this
+    process.
+
+    Args:
+        sources: sources of clips with their share of the samples.
+        batch_size: clips of a batch over all processes.
+        seed: determines the whole stream.
+        canvases: (h, w) of the batches, multiples of 32; see `canvases`.
+        size_rule: size of a source image to its training size, reduced where a canvas is too
+            small; None takes the largest that fits.
+        slots: object slots o, which is also the largest number of objects of a clip.
+        workers: worker processes; the stream does not depend on it.
+        process_index: this process among those that share the batch.
+        process_count: their number.
+        max_failed: fraction of unreadable samples (of at least 1000) above which to stop.
+
+    Raises:
+        ConfigError: settings that cannot work together.
+    """
+    rows = _own_rows(batch_size, process_index, process_count)
+    if not sources or len({source.times for source, _ in sources}) > 1:
+        raise ConfigError("all data sources must give clips of one number of frames")
+    clips, weights = zip(*sources, strict=True)
+    canvases = check_canvases(canvases)
+    schedule = Schedule(
+        [source.counts for source in clips],
+        [choose_canvases(canvases, source.sizes, size_rule) for source in clips],
+        weights,
+        max_objects=slots,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    batches = Batches(
+        clips,
+        schedule,
+        rows=rows,
+        batch_size=batch_size,
+        seed=seed,
+        canvases=canvases,
+        size_rule=size_rule,
+        slots=slots,
+    )
+    identity = {
+        "seed": seed,
+        "batch_size": batch_size,
+        "items": [len(source.counts) for source in clips],
+        "weights": [float(weight) for weight in weights],
+        "canvases": [list(canvas) for canvas in canvases],
+        "slots": slots,
+    }
+    return Loader(batches, workers=workers, identity=identity, max_failed=max_failed)
+
+
+def _own_rows(batch_size: int, process_index: int, process_count: int) -> range:
+    """The rows of a batch that a process makes."""
+    if batch_size < 1 or not 0 <= process_index < process_count or batch_size % process_count:
+        raise ConfigError(
+            f"batch_size {batch_size} cannot be shared equally by {process_count} processes "
+            f"(this one is number {process_index})"
+        )
+    share = batch_size // process_count
+    return range(process_index * share, (process_index + 1) * share)
+
+
+def _use_one_core(worker: int, workers: int) -> None:
+    """Keeps OpenCV's own threads from competing with the other workers."""
+    cv2.setNumThreads(1)
