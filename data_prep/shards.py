@@ -28,8 +28,6 @@ from vos_jax.data.tfrecord import frame_record
 RECORD_VERSION = 1
 """Part of every fingerprint: raise it when the records of the same input change."""
 
-TEMPORARY_ENDING = ".tmp"
-
 
 @dataclass(frozen=True)
 class ShardJob:
@@ -238,7 +236,7 @@ def _save_part(part: ShardPart, file: IO[bytes]) -> None:
 @contextlib.contextmanager
 def _renamed(path: Path) -> Iterator[IO[bytes]]:
     """A file that gets its name when it is complete and on disk, and vanishes otherwise."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY_ENDING}")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file

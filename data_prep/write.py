@@ -1,7 +1,6 @@
 """Writes a split: shard jobs on local processes, then index, metadata and report."""
 
 import multiprocessing
-import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -14,22 +13,13 @@ from tqdm import tqdm
 
 from data_prep.metadata import read_info, write_metadata
 from data_prep.report import Report
-from data_prep.shards import (
-    TEMPORARY_ENDING,
-    ShardJob,
-    ShardPart,
-    plan_shards,
-    read_part,
-    write_shard,
-)
+from data_prep.shards import ShardJob, ShardPart, plan_shards, read_part, write_shard
 from data_prep.sources import VideoSource
 from vos_jax.core.errors import AnnotationError, ConfigError, OutputError
 from vos_jax.data.index import FRAME_ROW, OBJECT_ROW, FrameIndex, video_rows
 
 FRAMES_PER_SHARD = 1000
 POLL_SECONDS = 0.5
-
-_SHARD = re.compile(r".*-(?P<split>\w[\w-]*)\.tfrecord-\d{5}-of-(?P<shards>\d{5})")
 
 
 @dataclass(frozen=True)
@@ -106,16 +96,16 @@ def _prepare_folder(output: Path, plan: SplitPlan, shards: int) -> None:
     """Refuses a folder with other contents; clears what a killed run left half-written."""
     output.mkdir(parents=True, exist_ok=True)
     read_info(output, plan.dataset)
-    for path in output.iterdir():
-        match = _SHARD.fullmatch(path.name.split(TEMPORARY_ENDING)[0])
-        if path.name.startswith(f"{plan.dataset}-{plan.split}.") and path.suffix == (
-            TEMPORARY_ENDING
-        ):
-            path.unlink()
-        elif match and match["split"] == plan.split and int(match["shards"]) != shards:
+    begin = f"{plan.dataset}-{plan.split}.tfrecord-"
+    parts = FrameIndex.folder(output, plan.split) / "parts"
+    for leftover in [*output.glob(f"{begin}*.tmp"), *parts.glob(f"{begin}*.tmp")]:
+        leftover.unlink()
+    for shard in output.glob(f"{begin}[0-9]*-of-[0-9][0-9][0-9][0-9][0-9]"):
+        there = int(shard.name[-5:])
+        if there != shards:
             raise OutputError(
-                f"{output} holds this split in {int(match['shards'])} shards, not {shards}: "
-                f"give --shards {int(match['shards'])}, or another --output"
+                f"{output} holds this split in {there} shards, not {shards}: "
+                f"give --shards {there}, or another --output"
             )
 
 

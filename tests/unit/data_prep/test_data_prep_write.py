@@ -128,9 +128,11 @@ class TestResuming:
         assert contents(tmp_path) == whole
 
     def test_killed_outright_leaves_files_that_are_cleared(self, tmp_path, whole):
-        leftovers = ["toy-train.tfrecord-00000-of-00003.abc.tmp"]
-        for name in leftovers:
-            (tmp_path / name).write_bytes(b"half")
+        name = "toy-train.tfrecord-00000-of-00003.abc.tmp"
+        parts = FrameIndex.folder(tmp_path, "train") / "parts"
+        parts.mkdir(parents=True)
+        for folder in (tmp_path, parts):
+            (folder / name).write_bytes(b"half")
         write_split(toy_plan(), tmp_path, 3)
         assert contents(tmp_path) == whole
 
