@@ -89,7 +89,7 @@ def shown_table(videos: Videos) -> str:
     rows = [(name, j, f) for name, j, f in _object_means(videos)]
     means = np.mean([row[1:] for row in rows], axis=0)
     width = max(len("all objects"), *(len(row[0]) for row in rows))
-    header = f"{'object':<{width}}   J&F     J      F"
+    header = f"{'object':<{width}} {'J&F':>6} {'J':>6} {'F':>6}"
     lines = [
         f"{name:<{width}} {50 * (j + f):6.1f} {100 * j:6.1f} {100 * f:6.1f}" for name, j, f in rows
     ]
