@@ -1,0 +1,92 @@
+"""Measures speed, beside the original programs where their checkouts are at hand."""
+
+import argparse
+import sys
+
+from vos_jax.core.commands import run_command
+
+EPILOG = """
+Both programs run on one thread each, in turn, on the same random weights ("untrained": the masks
+mean nothing) and the same frames. Processor time is reported, the median of the repeats; take
+ratios, since absolute times depend on the machine and on what else it does.
+
+examples:
+  python -m vos_jax.benchmark --what inference --system hodor
+  python -m vos_jax.benchmark --what inference --system hodor --official ~/HODOR \\
+      --official_python ~/torch/bin/python
+  python -m vos_jax.benchmark --what evaluation --official ~/vos-benchmark \\
+      --data_root DAVIS --results results/davis_val
+"""
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    """Runs one benchmark and prints its table."""
+    arguments = _parser().parse_args(argv)
+    if arguments.what == "evaluation":
+        return _evaluation(arguments)
+    return _inference(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vos_jax.benchmark",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--what", choices=["inference", "evaluation"], default="inference")
+    parser.add_argument("--official", metavar="FOLDER", help="checkout of the original program")
+    parser.add_argument(
+        "--official_python",
+        default=sys.executable,
+        metavar="FILE",
+        help="a Python that has what the original needs (torch), default: this one",
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each program")
+    inference = parser.add_argument_group("inference")
+    inference.add_argument("--system", default="hodor", help="name of the system")
+    inference.add_argument("--size", type=int, nargs=2, default=(480, 854), help="height width")
+    inference.add_argument("--objects", type=int, nargs="+", default=[1, 3, 5])
+    inference.add_argument("--frames", type=int, default=10, help="of each video")
+    evaluation = parser.add_argument_group("evaluation")
+    evaluation.add_argument("--data_root", metavar="FOLDER", help="DAVIS folder")
+    evaluation.add_argument("--results", metavar="FOLDER", help="masks to score")
+    evaluation.add_argument("--annotations", default="Annotations", help="its folder of masks")
+    evaluation.add_argument("--processes", type=int, default=2)
+    return parser
+
+
+def _inference(arguments: argparse.Namespace) -> None:
+    from vos_jax.benchmarking.inference import compare
+
+    comparisons = compare(
+        arguments.system,
+        arguments.official,
+        size=tuple(arguments.size),
+        objects=tuple(arguments.objects),
+        frames=arguments.frames,
+        repeats=arguments.repeats,
+        official_python=arguments.official_python,
+    )
+    print(f"{arguments.system}, untrained, {arguments.size[0]}x{arguments.size[1]}, one thread")
+    for comparison in comparisons:
+        print("\n".join(comparison.lines()), flush=True)
+
+
+def _evaluation(arguments: argparse.Namespace) -> None:
+    from vos_jax.benchmarking.evaluation import benchmark_evaluation
+
+    result = benchmark_evaluation(
+        arguments.official,
+        arguments.data_root,
+        arguments.results,
+        repeats=arguments.repeats,
+        processes=arguments.processes,
+        annotations=arguments.annotations,
+        official_python=arguments.official_python,
+    )
+    print("\n".join(result.lines()))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

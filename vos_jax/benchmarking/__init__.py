@@ -1,0 +1,1 @@
+"""Our programs beside the originals, in the same run."""

@@ -1,0 +1,231 @@
+"""Our inference beside the official program: processor time per frame, on the same videos.
+
+Both run in processes of their own with one thread each, in turn, on the same random weights
+and the same frames; file reading is left out on both sides, and resizing and normalising the
+input on the official side alone. The first run of ours compiles and is shown apart.
+"""
+
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from vos_jax.core.errors import ConfigError, MissingInputError
+from vos_jax.systems import registry
+
+DRIVERS = {"hodor": ("official_hodor.py", "hodor/inference/inference_model.py")}
+ONE_THREAD = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Both programs on one video.
+
+    Attributes:
+        objects: in the video.
+        frames: of the video.
+        ours: processor seconds of each run.
+        official: the same of the official program; empty without a checkout.
+        compile_seconds: of our first run.
+        differing: share of label pixels on which the two differ.
+        parts: processor seconds per frame by stage, of ours and of the official program.
+    """
+
+    objects: int
+    frames: int
+    ours: tuple[float, ...]
+    official: tuple[float, ...]
+    compile_seconds: float
+    differing: float | None
+    parts: tuple[dict[str, float], dict[str, float]]
+
+    def lines(self) -> list[str]:
+        """The result as lines of text."""
+        ours = statistics.median(self.ours) / self.frames
+        text = f"{self.objects} objects: ours {ours:.3f} CPU s a frame ({1 / ours:.2f} a second)"
+        if self.official:
+            theirs = statistics.median(self.official) / self.frames
+            text += f", official {theirs:.3f}, ratio {theirs / ours:.2f}"
+            text += f", labels differ on {self.differing:.2e} of the pixels"
+        lines = [f"{text}; compiled in {self.compile_seconds:.1f} s"]
+        stages = {**self.parts[1], **self.parts[0]}
+        for stage in stages:
+            shown = [f"{part[stage]:.3f}" if stage in part else "-" for part in self.parts]
+            lines.append(f"    {stage:18s} ours {shown[0]:>6s}  official {shown[1]:>6s}")
+        return lines
+
+
+class Worker:
+    """A program that answers JSON lines, one thread, pinned to one core."""
+
+    def __init__(self, command: list[str], folder: Path):
+        """Starts it and waits until it is ready."""
+        core = min(os.sched_getaffinity(0))
+        self._errors = open(folder / f"errors{len(list(folder.iterdir()))}.txt", "w+")
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=os.environ | ONE_THREAD,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+        self._read()
+
+    def ask(self, request: dict) -> dict:
+        """Sends a request and waits for its answer."""
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        """Ends the program."""
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def _read(self) -> dict:
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        self._errors.seek(0)
+        raise ConfigError(f"{self._process.args[:2]} failed: {self._errors.read()[-400:]}")
+
+
+def compare(
+    system: str,
+    official_path: str | None,
+    *,
+    size: tuple[int, int] = (480, 854),
+    objects: tuple[int, ...] = (1, 3, 5),
+    frames: int = 10,
+    repeats: int = 5,
+    stages: bool = True,
+    settings: dict | None = None,
+    official_python: str = sys.executable,
+):
+    """Runs both programs in turn on random weights ("untrained": only speed means anything).
+
+    Args:
+        system: name of the system.
+        official_path: checkout of the official program; None measures ours alone.
+        size: of the frames.
+        objects: a video is made for each number.
+        frames: of each video.
+        repeats: runs of each, after one that warms up.
+        stages: also measure the stages.
+        settings: constructor arguments of the system, by default those of the official size.
+        official_python: a Python that has what the official program needs.
+
+    Yields:
+        A `Comparison` per number of objects.
+
+    Raises:
+        MissingInputError: no official program at the path.
+        ConfigError: one of the programs failed; with the end of what it said.
+    """
+    settings = {"min_dim": size[0], "max_dim": max(size) * 2} if settings is None else settings
+    module = registry.build(system, **settings)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        workers = _start(system, settings, official_path, official_python, folder)
+        try:
+            for count in objects:
+                video = _video(module, size, count, frames, folder)
+                yield _compare(workers, video, count, frames, repeats, stages, module, folder)
+        finally:
+            for worker in workers:
+                worker.close()
+
+
+def _compare(workers, video, count, frames, repeats, stages, module, folder) -> Comparison:
+    window = getattr(module, "temporal_window", 0)
+    requests = [
+        {"video": video, "labels": str(folder / f"labels{number}.npy"), "window": window}
+        for number in range(len(workers))
+    ]
+    requests[0]["stages"] = stages
+    warm = [worker.ask(request) for worker, request in zip(workers, requests, strict=True)]
+    requests[0]["stages"] = False
+    runs = [
+        [worker.ask(request) for worker, request in zip(workers, requests, strict=True)]
+        for _ in range(repeats)
+    ]
+    seconds = [tuple(run[number]["seconds"] for run in runs) for number in range(len(workers))]
+    theirs, differing = {}, None
+    if len(workers) > 1:
+        last = runs[-1][1]["parts"]
+        theirs = {part: value / frames for part, value in last.items()}
+        labels = [np.load(request["labels"]) for request in requests]
+        differing = float((labels[0][1:] != labels[1][1:]).mean())
+    parts = (warm[0]["parts"], theirs)
+    official = seconds[1] if len(workers) > 1 else ()
+    compiled = warm[0]["compile_seconds"]
+    return Comparison(count, frames, seconds[0], official, compiled, differing, parts)
+
+
+def _start(system: str, settings: dict, official_path, official_python: str, folder: Path):
+    """Our worker, and the official program's, whose random weights both use."""
+    official, weights = [], []
+    if official_path is not None:
+        driver, marker = DRIVERS[system]
+        if not (Path(official_path) / marker).is_file():
+            raise MissingInputError(f"{official_path}: no {marker} there; give the checkout")
+        weights = [str(folder / "weights.npz")]
+        program = str(Path(__file__).with_name(driver))
+        checkout = str(Path(official_path).resolve())
+        official = [Worker([official_python, program, checkout, *weights], folder)]
+    configured = json.dumps({"system": system, "model": settings})
+    command = [sys.executable, "-m", "vos_jax.benchmarking.worker", configured, *weights]
+    return [Worker(command, folder), *official]
+
+
+def _video(module, size: tuple[int, int], objects: int, frames: int, folder: Path) -> str:
+    """Discs drifting over a smooth pattern, as bytes for us and as network input for them."""
+    rng = np.random.default_rng(objects)
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    waves = [np.sin(rows / a + columns / b) for a, b in rng.uniform(9, 60, (3, 2))]
+    centres = rng.uniform(0.2, 0.8, (objects, 2)) * size
+    motion = rng.uniform(-4, 4, (objects, 2))
+    colours = rng.uniform(0, 255, (objects, 3))
+    pictures, masks = [], None
+    for t in range(frames):
+        picture = 127 + 60 * np.stack(waves, -1)
+        discs = [
+            (rows - y) ** 2 + (columns - x) ** 2 < (0.09 * size[0]) ** 2
+            for y, x in centres + t * motion
+        ]
+        for number, disc in enumerate(discs):
+            picture[disc] = colours[number] + 20 * np.stack(waves, -1)[disc]
+        taken = np.cumsum(discs[::-1], axis=0)[::-1] - discs
+        masks = np.array(discs) & (taken == 0) if masks is None else masks
+        pictures.append(picture.clip(0, 255).astype(np.uint8))
+    geometry = module.spec.geometry(size)
+    pictures = np.stack(pictures)
+    prepared = np.moveaxis(np.asarray(module.spec.prepare(pictures, geometry)), -1, 1)
+    if geometry.resized != size:
+        raise ConfigError(f"compare at a size that is not resized, not at {size}")
+    pads = [(0, 0), *geometry.padding]
+    path = str(folder / f"video{objects}.npz")
+    np.savez(
+        path,
+        bytes=pictures,
+        frames=prepared,
+        masks=masks,
+        padded_masks=np.pad(masks, pads),
+        resized=geometry.resized,
+        original=size,
+    )
+    return path
