@@ -81,7 +81,5 @@ class LegacyArchive:
 
     def _storage_ref(self, identity: Any) -> StorageRef:
         ref = storage_ref(identity)
-        known = self._refs.setdefault(ref.key, ref)
-        if (known.kind, known.total) != (ref.kind, ref.total):
-            raise CheckpointError(f"storage {ref.key!r} is described in two ways")
+        self._refs.setdefault(ref.key, ref)
         return ref

@@ -124,6 +124,16 @@ def test_keeps_the_last_steps_only(tmp_path):
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["3", "4"]
 
 
+def test_old_steps_are_renamed_before_their_files_go(tmp_path, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setattr(Store, "_empty_removed", lambda store: None)
+        save_steps(tmp_path, 1, 2, keep=1)
+    assert files_of(tmp_path, "removed/1")
+    assert not (tmp_path / "checkpoints" / "1").exists()
+    Store(tmp_path).close()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["2"]
+
+
 def test_nothing_saved_yet(tmp_path):
     with Store(tmp_path) as store:
         assert store.latest_step() is None
