@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vos_jax.core.labels import VOID, object_ids
+from vos_jax.core.labels import object_ids
 from vos_jax.metrics.region_boundary import boundary_radius, object_scores
 
 Frames = Iterable[tuple[np.ndarray, np.ndarray]]
@@ -44,7 +44,6 @@ def semi_supervised(frames: Frames, objects: int) -> list[ObjectScores]:
     ids = list(range(1, objects + 1))
     rows = []
     for truth, prediction in frames:
-        truth = _without_void(truth)
         rows.append(object_scores(truth, prediction, ids, boundary_radius(truth.shape)))
     scores = np.array(rows, np.float64).reshape(-1, 2, objects)
     return [ObjectScores(i, i, scores[:, 0, i - 1], scores[:, 1, i - 1]) for i in ids]
@@ -58,7 +57,6 @@ def youtube_vos(frames: Frames) -> list[ObjectScores]:
     rows: dict[int, list[tuple[float, float]]] = {}
     true_ids: set[int] = set()
     for truth, prediction in frames:
-        truth, prediction = _without_void(truth), _without_void(prediction)
         there = object_ids(truth)
         true_ids.update(there)
         for object_id in {*there, *object_ids(prediction)} - set(rows):
@@ -70,7 +68,3 @@ def youtube_vos(frames: Frames) -> list[ObjectScores]:
         ObjectScores(i, i, *np.array(rows[i], np.float64).reshape(-1, 2).T)
         for i in sorted(true_ids)
     ]
-
-
-def _without_void(labels: np.ndarray) -> np.ndarray:
-    return np.where(labels == VOID, 0, labels) if labels.max(initial=0) == VOID else labels

@@ -221,6 +221,11 @@ class TestBadMasks:
         with pytest.raises(MaskError, match="soft-edged; threshold it"):
             decode_mask(data, "x", prompt=True)
 
+    @pytest.mark.parametrize("soft", [32, 90, 254])
+    def test_a_single_soft_value_is_refused(self, soft):
+        with pytest.raises(MaskError, match="1 values between"):
+            decode_mask(encoded(np.array([[0, soft, 255]], np.uint8)), "x", prompt=True)
+
     def test_soft_edges_of_an_annotation_are_kept(self):
         pixels = disk_with_soft_edge()
         assert (decode_mask(encoded(pixels), "x", binary=True) == pixels).all()
