@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from vos_jax.core.errors import ConfigError
@@ -28,7 +29,7 @@ class MultiHeadAttention(nn.Module):
 
     heads: int
     dropout: float = 0.1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -84,7 +85,7 @@ class SoftMaskedAttention(nn.Module):
     use_bias: bool = True
     learnable_scales: bool = True
     scales: tuple[float, ...] | None = None
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

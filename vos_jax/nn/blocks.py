@@ -8,6 +8,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vos_jax.ops.convolution import convolution
@@ -50,7 +51,7 @@ class Linear(nn.Module):
     use_bias: bool = True
     kernel_init: Initializer = TORCH_KERNEL
     bias_init: Initializer | None = None
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "*n c"]) -> Float[Array, "*n f"]:
@@ -79,7 +80,7 @@ class Conv(nn.Module):
     kernel_size: int = 3
     stride: int = 1
     use_bias: bool = True
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y2 x2 f"]:
@@ -105,7 +106,7 @@ class GroupNorm(nn.Module):
     """
 
     groups: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y x c"]:

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vos_jax.core.resize import resize
@@ -22,12 +23,12 @@ class FeaturePyramid(nn.Module):
 
     channels: int = 256
     groups: int = 16
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
-        self, maps: tuple[Float[Array, "b y x c"], ...]
-    ) -> tuple[Float[Array, "b y x c"], ...]:
+        self, maps: tuple[Float[Array, "b _ _ _"], ...]
+    ) -> tuple[Float[Array, "b _ _ _"], ...]:
         """Joins maps ordered from fine to coarse; returns as many of the same sizes."""
         levels = range(len(maps))
         summed = [
@@ -58,18 +59,18 @@ class SwinPyramid(nn.Module):
     variant: str = "tiny"
     channels: int = 256
     groups: int = 16
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     def setup(self):
         """Builds both parts."""
         self.swin = swin(self.variant, self.dtype)
         self.pyramid = FeaturePyramid(self.channels, self.groups, self.dtype)
 
-    def stages(self, images: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b y x c"], ...]:
+    def stages(self, images: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _ _ _"], ...]:
         """Computes the maps of the Swin alone, before the pyramid."""
         return self.swin(images)
 
-    def __call__(self, images: Float[Array, "b h w 3"]) -> dict[int, Float[Array, "b y x c"]]:
+    def __call__(self, images: Float[Array, "b h w 3"]) -> dict[int, Float[Array, "b _ _ c"]]:
         """Computes the pyramid's maps by stride: 4, 8, 16, 32.
 
         Args:

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vos_jax.nn.blocks import Conv, GroupNorm
@@ -22,7 +23,7 @@ class ResidualBlock(nn.Module):
     channels: int
     stride: int = 1
     groups: int = 8
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y2 x2 f"]:
@@ -47,10 +48,10 @@ class SmallBackbone(nn.Module):
 
     channels: int = 64
     groups: int = 8
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w 3"]) -> dict[int, Float[Array, "b y x c"]]:
+    def __call__(self, images: Float[Array, "b h w 3"]) -> dict[int, Float[Array, "b _ _ c"]]:
         """Computes the pyramid's maps by stride: 4, 8, 16.
 
         Args:

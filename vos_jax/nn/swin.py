@@ -8,7 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Shaped
 
 from vos_jax.core.errors import ConfigError
 from vos_jax.nn.blocks import DropPath, Linear, layer_norm
@@ -49,10 +50,13 @@ def shift_regions(height: int, width: int, window: int, shift: int) -> np.ndarra
         return (cell >= size - window).astype(int) + (cell >= size - shift)
 
     regions = 3 * slices(height)[:, None] + slices(width)[None]
-    return np.asarray(to_windows(regions[None, :, :, None], window)[..., 0])
+    regions = regions.reshape(height // window, window, width // window, window)
+    return regions.swapaxes(1, 2).reshape(-1, window * window)
 
 
-def to_windows(x: Float[Array, "b y x c"], window: int) -> Float[Array, "w n c"]:
+def to_windows(
+    x: Shaped[Array | np.ndarray, "b y x c"], window: int
+) -> Shaped[Array | np.ndarray, "w n c"]:
     """Cuts maps into windows, row by row; sizes are multiples of the window."""
     b, y, x_size, c = x.shape
     x = x.reshape(b, y // window, window, x_size // window, window, c)
@@ -81,7 +85,7 @@ class WindowAttention(nn.Module):
     heads: int
     window: int
     shift: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y x c"]:
@@ -102,7 +106,7 @@ class WindowAttention(nn.Module):
         return out[:, :height, :width]
 
     def _attend(
-        self, qkv: Float[Array, "w n 3*c"], padded: tuple[int, int]
+        self, qkv: Float[Array, "w n qkv"], padded: tuple[int, int]
     ) -> Float[Array, "w n c"]:
         windows, n, c = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
         q, k, v = jnp.moveaxis(qkv.reshape(windows, n, 3, self.heads, -1), 2, 0)
@@ -140,7 +144,7 @@ class Block(nn.Module):
     window: int
     shift: int
     drop_path: float
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y x c"]:
@@ -159,7 +163,7 @@ class Block(nn.Module):
 class PatchMerging(nn.Module):
     """Halves a map: four neighbouring cells become one of twice the channels."""
 
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y2 x2 2*c"]:
@@ -180,7 +184,7 @@ class PatchEmbedding(nn.Module):
     """
 
     width: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b y x c"]:
@@ -211,10 +215,10 @@ class Swin(nn.Module):
     heads: tuple[int, ...] = (3, 6, 12, 24)
     drop_path: float = 0.2
     window: int = 7
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b y x c"], ...]:
+    def __call__(self, images: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _ _ _"], ...]:
         """Computes the maps at strides 4, 8, 16 and 32.
 
         Args:

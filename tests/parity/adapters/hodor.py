@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.parity.case import Case
+from vos_jax.checkpoints.names import NameMap
 from vos_jax.nn.attention import SoftMaskedAttention
 from vos_jax.nn.positions import sinusoidal_map
 from vos_jax.nn.pyramid import SwinPyramid
@@ -26,9 +27,14 @@ def channels_first(x: jax.Array) -> np.ndarray:
     return np.moveaxis(np.asarray(x), -1, 1)
 
 
+def device_params(names: NameMap, tensors: dict[str, np.ndarray], prefix: str) -> dict:
+    """The parameter tree of official tensors, as arrays of JAX."""
+    return jax.tree.map(jnp.asarray, names.convert(tensors, prefix)[0])
+
+
 def backbone(case: Case, data_dir: Path) -> dict[str, np.ndarray]:
     """Swin stages and pyramid maps of one image."""
-    params, _ = weights.BACKBONE.convert(case.weights(), "feature_extractor.")
+    params = device_params(weights.BACKBONE, case.weights(), "feature_extractor.")
     module = SwinPyramid(
         case.config["variant"], case.config["fpn_channels"], case.config["group_norm_groups"]
     )
@@ -46,7 +52,7 @@ def soft_masked_attention(case: Case, data_dir: Path) -> dict[str, np.ndarray]:
     tensors = case.weights()
     prefix = next(name for name in tensors if name.endswith("q_proj.weight"))
     prefix = prefix.removesuffix("q_proj.weight")
-    params, _ = weights.SOFT_MASKED_ATTENTION.convert(tensors, prefix)
+    params = device_params(weights.SOFT_MASKED_ATTENTION, tensors, prefix)
     module = SoftMaskedAttention(case.config["num_heads"])
     results = {}
     for setting in case.config["settings"]:
@@ -112,7 +118,7 @@ def encoder(case: Case, data_dir: Path) -> dict[str, np.ndarray]:
         background=background,
         positions=config["pos_encodings_on_keys"],
     )
-    params, _ = weights.ENCODER.convert(case.weights(), "encoder.")
+    params = device_params(weights.ENCODER, case.weights(), "encoder.")
 
     def scalar(features, bg_mask, fg_mask):
         steps = module.apply({"params": params}, features, bg_mask, fg_mask, method="trace")
@@ -144,8 +150,8 @@ def decoder(case: Case, data_dir: Path) -> dict[str, np.ndarray]:
         hidden=config["ffn_dim"],
         background=len(case.inputs["bg_query_embed"]),
     )
-    params, _ = weights.DECODER.convert(case.weights(), "decoder.")
-    features = {stride: channels_last(case.inputs[f"f{stride}"]) for stride in (4, 8)}
+    params = device_params(weights.DECODER, case.weights(), "decoder.")
+    features = {stride: jnp.asarray(channels_last(case.inputs[f"f{stride}"])) for stride in (4, 8)}
     both = [case.inputs[f"{name}_queries"] for name in ("bg", "fg")]
     descriptors = np.concatenate(both, 1).swapaxes(1, 2)
     slots = case.inputs["fg_queries"].shape[1]
@@ -157,7 +163,7 @@ def decoder(case: Case, data_dir: Path) -> dict[str, np.ndarray]:
     @jax.jit
     def run(valid):
         return module.apply(
-            {"params": params}, features, descriptors, embedding, valid,
+            {"params": params}, features, jnp.asarray(descriptors), jnp.asarray(embedding), valid,
             capture_intermediates=True, mutable="intermediates",
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ except in the catch-all head, and the attention has no output projection.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from vos_jax.core.resize import resize
@@ -23,7 +24,7 @@ class DeformableConv(nn.Module):
         dtype: compute dtype.
     """
 
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y x c"]:
@@ -53,7 +54,7 @@ class DecoderLayer(nn.Module):
     deformable: bool
     groups: int
     dropout: float
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -111,7 +112,7 @@ class CatchAll(nn.Module):
     """
 
     groups: int
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y x 1"]:
@@ -146,7 +147,7 @@ class PixelDecoder(nn.Module):
     layer_groups: int = 16
     head_groups: int = 8
     dropout: float = 0.1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

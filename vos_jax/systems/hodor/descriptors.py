@@ -7,6 +7,7 @@ hodor/modelling/encoder). Descriptors are always ordered background first, then 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from vos_jax.nn.attention import MultiHeadAttention, SoftMaskedAttention
@@ -52,7 +53,7 @@ class DescriptorLayer(nn.Module):
     heads: int
     hidden: int
     dropout: float
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -108,7 +109,7 @@ class DescriptorEncoder(nn.Module):
     background: int = 9
     positions: bool = False
     dropout: float = 0.1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     def setup(self):
         """Creates the embeddings and the layers."""
