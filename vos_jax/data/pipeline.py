@@ -29,6 +29,7 @@ ENDLESS = 1 << 40
 UNREADABLE = (ImageError, MaskError, RecordError)
 ATTEMPTS = 8
 FEWEST_JUDGED = 1000
+PREFETCHED = 2
 
 
 class Batches:
@@ -40,8 +41,7 @@ class Batches:
 
     def __init__(
         self,
-        sources: Sequence[ClipSource],
-        schedule: Schedule,
+        sources: Sequence[tuple[ClipSource, float]],
         *,
         rows: range,
         batch_size: int,
@@ -50,10 +50,37 @@ class Batches:
         size_rule: SizeRule | None,
         slots: int,
     ):
-        """Takes what `make_loader` prepared; `rows` are this process's rows."""
-        self._sources, self._schedule = list(sources), schedule
+        """Arguments as of `make_loader`; `rows` are this process's rows.
+
+        Raises:
+            ConfigError: settings that cannot work together.
+        """
+        if not sources or len({source.times for source, _ in sources}) > 1:
+            raise ConfigError("all data sources must give clips of one number of frames")
+        self._sources, self._weights = zip(*sources, strict=True)
         self._rows, self._batch_size, self._seed = rows, batch_size, seed
-        self._canvases, self._size_rule, self._slots = tuple(canvases), size_rule, slots
+        self._canvases = check_canvases(canvases)
+        self._size_rule, self._slots = size_rule, slots
+        self._schedule = Schedule(
+            [source.counts for source in self._sources],
+            [choose_canvases(self._canvases, s.sizes, size_rule) for s in self._sources],
+            self._weights,
+            max_objects=slots,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+    @property
+    def identity(self) -> dict:
+        """What must be equal for batch n to be the same batch; fit for JSON."""
+        return {
+            "seed": self._seed,
+            "batch_size": self._batch_size,
+            "items": [len(source.counts) for source in self._sources],
+            "weights": [float(weight) for weight in self._weights],
+            "canvases": [list(canvas) for canvas in self._canvases],
+            "slots": self._slots,
+        }
 
     def __len__(self) -> int:
         """So many that training never reaches the end."""
@@ -91,26 +118,15 @@ class Loader:
         failed: records that could not be read so far (in this process, since it was made).
     """
 
-    def __init__(
-        self,
-        batches: Batches,
-        *,
-        workers: int,
-        identity: dict,
-        max_failed: float,
-        prefetch: int = 2,
-    ):
+    def __init__(self, batches: Batches, *, workers: int, max_failed: float):
         """Takes what `make_loader` prepared.
 
         Args:
             batches: random access to the batches.
             workers: worker processes; 0 makes batches in a thread of this process.
-            identity: what must be equal for a state to mean the same stream; goes into it.
             max_failed: largest fraction of unreadable samples.
-            prefetch: batches each worker keeps ready.
         """
-        self._batches, self._workers, self._prefetch = batches, workers, prefetch
-        self._identity, self._max_failed = dict(identity), max_failed
+        self._batches, self._workers, self._max_failed = batches, workers, max_failed
         self._next, self._drawn, self.failed = 0, 0, 0
         self._iterator: Iterator | None = None
 
@@ -134,7 +150,7 @@ class Loader:
 
     def get_state(self) -> dict:
         """Where the stream stands: a small dict that JSON can hold."""
-        return {"batch": self._next, **self._identity}
+        return {"batch": self._next, **self._batches.identity}
 
     def set_state(self, state: dict) -> None:
         """Goes on where the state was taken, to the bit.
@@ -142,7 +158,7 @@ class Loader:
         Raises:
             ConfigError: the state belongs to another seed, batch size or data.
         """
-        for name, value in self._identity.items():
+        for name, value in self._batches.identity.items():
             if state.get(name) != value:
                 raise ConfigError(
                     f"the checkpoint's data stream had {name} {state.get(name)!r}, not {value!r}; "
@@ -158,13 +174,11 @@ class Loader:
             self._iterator = None
 
     def _start(self) -> Iterator:
-        """Each worker takes every `workers`-th batch and keeps one, or `prefetch`, finished.
+        """Each worker takes every `workers`-th batch and keeps a few finished.
 
-        Grain reads absl flags of its own when it starts workers, and our commands parse none;
-        and it adds a note to the messages of errors unless told not to.
+        Grain reads absl flags of its own when it starts workers, and our commands parse none.
         """
-        grain.config.update("py_traceback_filtering", "off")
-        reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=self._prefetch)
+        reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCHED)
         dataset = grain.MapDataset.source(self._batches)
         dataset = dataset.slice(slice(self._next, None)).to_iter_dataset(reading)
         if self._workers:
@@ -223,38 +237,16 @@ def make_loader(
     Raises:
         ConfigError: settings that cannot work together.
     """
-    rows = _own_rows(batch_size, process_index, process_count)
-    if not sources or len({source.times for source, _ in sources}) > 1:
-        raise ConfigError("all data sources must give clips of one number of frames")
-    clips, weights = zip(*sources, strict=True)
-    canvases = check_canvases(canvases)
-    schedule = Schedule(
-        [source.counts for source in clips],
-        [choose_canvases(canvases, source.sizes, size_rule) for source in clips],
-        weights,
-        max_objects=slots,
-        batch_size=batch_size,
-        seed=seed,
-    )
     batches = Batches(
-        clips,
-        schedule,
-        rows=rows,
+        sources,
+        rows=_own_rows(batch_size, process_index, process_count),
         batch_size=batch_size,
         seed=seed,
         canvases=canvases,
         size_rule=size_rule,
         slots=slots,
     )
-    identity = {
-        "seed": seed,
-        "batch_size": batch_size,
-        "items": [len(source.counts) for source in clips],
-        "weights": [float(weight) for weight in weights],
-        "canvases": [list(canvas) for canvas in canvases],
-        "slots": slots,
-    }
-    return Loader(batches, workers=workers, identity=identity, max_failed=max_failed)
+    return Loader(batches, workers=workers, max_failed=max_failed)
 
 
 def _own_rows(batch_size: int, process_index: int, process_count: int) -> range:

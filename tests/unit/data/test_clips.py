@@ -98,6 +98,15 @@ def test_objects_are_drawn_evenly_and_numbered_in_order(tmp_path):
     assert list(object_areas(two.labels[0], 2)) == sorted(object_areas(two.labels[0], 2))
 
 
+def test_only_large_objects_are_drawn(tmp_path):
+    """Of the areas 400, 480, 480, 576 on the fourth image the first is too small."""
+    source = stills(tmp_path, min_area=400)
+    item = source.counts.tolist().index(3)
+    for seed in range(8):
+        sample = source.clip(item, 3, rng(seed))
+        np.testing.assert_array_equal(object_areas(sample.labels[0], 3), [480, 480, 576])
+
+
 def test_later_objects_lie_on_top():
     frame = BoxFrame("a", 0, (20, 20), (Box(5, (0, 0, 10, 10)), Box(2, (5, 5, 15, 15)))).load()
     np.testing.assert_array_equal(object_areas(object_labels(frame, [5, 2]), 2), [75, 100])

@@ -107,6 +107,19 @@ def test_other_seeds_and_batches_differ(open_loader):
     assert sum(differ(a, b) for a, b in zip(one, one[1:], strict=False)) == 5
 
 
+def test_every_sample_is_augmented_on_its_own(open_loader, tmp_path):
+    """With one image of one object, only the augmentation can differ."""
+    one = still_set(tmp_path, images=1)
+    options = {"stills": one, "videos": None, "canvases": ((64, 96),)}
+    clips = [
+        clip.tobytes()
+        for seed in (1, 2)
+        for batch in take(open_loader(seed=seed, **options), 3)
+        for clip in batch["frames"]
+    ]
+    assert len(set(clips)) == len(clips) == 24
+
+
 def test_stream_does_not_depend_on_the_number_of_workers(open_loader):
     """Two workers, resumed by one, against none."""
     whole = take(open_loader(), 9)
@@ -258,7 +271,6 @@ def test_vanished_data_are_named(open_loader, tmp_path, workers):
     shutil.rmtree(tmp_path / "gone")
     with pytest.raises(MissingInputError, match="gone") as caught:
         take(loader, 3)
-    print(caught.value)
     assert "\n" not in str(caught.value)
 
 
