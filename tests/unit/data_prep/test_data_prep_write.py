@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from data_prep.shards import plan_shards, read_part, write_shard
 from data_prep.write import write_split
 from tests.prepared_sets import ToyFrame, ToyVideo, contents, toy_plan, toy_set
 from vos_jax.core.errors import AnnotationError, ConfigError, OutputError
-from vos_jax.data.frames import encode_frame
+from vos_jax.data.frames import Frame, encode_frame
 from vos_jax.data.index import FrameIndex
 from vos_jax.data.records import RecordSet
 
@@ -361,6 +362,24 @@ class TestTfds:
         info = json.loads((tmp_path / "dataset_info.json").read_text())
         assert [split["name"] for split in info["splits"]] == ["train", "val"]
         assert json.loads((tmp_path / "metadata.json").read_text())["categories"]["7"] == "cat"
+
+
+def test_memory_holds_one_frame_however_long_the_shard(tmp_path, monkeypatch):
+    size = 1 << 20
+
+    def load(self):
+        return Frame(self.video, f"{self.time:05d}", self.time, self.source, bytes(size), 4, 4)
+
+    monkeypatch.setattr(ToyFrame, "load", load)
+    (job,) = plan_shards([ToyVideo("long", 64)], tmp_path, "toy", "train", 1)
+    tracemalloc.start()
+    try:
+        write_shard(job)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert job.path.stat().st_size > 64 * size
+    assert peak < 8 * size
 
 
 def test_parts_of_other_settings_do_not_count(tmp_path):
