@@ -11,6 +11,12 @@ from jaxtyping import install_import_hook
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+# Compiled programs are kept between runs. The folder holds code, so it is the user's alone.
+CACHE = Path(sys.prefix) / "jax_cache"
+CACHE.mkdir(mode=0o700, exist_ok=True)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
 # The hook stays for the whole run: modules are imported when their tests are collected.
 install_import_hook(["vos_jax.ops", "vos_jax.losses", "vos_jax.nn"], "beartype.beartype")
 
