@@ -125,14 +125,7 @@ def plan_coco(images: str | Path, annotations: str | Path, split: str) -> SplitP
         for annotation in content["annotations"]:
             by_image[annotation["image_id"]].append(annotation)
         videos = [
-            CocoImage(
-                folder,
-                image["file_name"],
-                int(image["height"]),
-                int(image["width"]),
-                tuple(by_image.pop(image["id"], ())),
-            )
-            for image in content["images"]
+            _image(folder, image, by_image.pop(image["id"], [])) for image in content["images"]
         ]
         categories = {entry["id"]: entry["name"] for entry in content.get("categories", ())}
     except (KeyError, TypeError, ValueError) as error:
@@ -146,6 +139,11 @@ def plan_coco(images: str | Path, annotations: str | Path, split: str) -> SplitP
         for annotation in entries
     ]
     return SplitPlan(DATASET, split, videos, categories, orphans)
+
+
+def _image(folder: Path, image: dict, annotations: list[dict]) -> CocoImage:
+    size = int(image["height"]), int(image["width"])
+    return CocoImage(folder, image["file_name"], *size, tuple(annotations))
 
 
 def read_json(path: Path) -> dict:
