@@ -38,10 +38,7 @@ class Summary:
 def summarise(videos: Videos) -> Summary:
     """Averages mean, recall and decay over all objects, not over videos."""
     objects = [scores for video in videos.values() for scores in video]
-    return Summary(
-        Statistics(*np.mean([row_statistics(scores.j) for scores in objects], axis=0).tolist()),
-        Statistics(*np.mean([row_statistics(scores.f) for scores in objects], axis=0).tolist()),
-    )
+    return Summary(_averaged([s.j for s in objects]), _averaged([s.f for s in objects]))
 
 
 def global_table(summary: Summary) -> str:
@@ -96,6 +93,11 @@ def shown_table(videos: Videos) -> str:
     total = f"{'all objects':<{width}} {50 * means.sum():6.1f} {100 * means[0]:6.1f} "
     rule = "-" * len(header)
     return "\n".join([header, rule, *lines, rule, total + f"{100 * means[1]:6.1f}"])
+
+
+def _averaged(rows: Sequence[np.ndarray]) -> Statistics:
+    columns = zip(*map(row_statistics, rows), strict=True)
+    return Statistics(*(float(np.mean(column)) for column in columns))
 
 
 def _object_means(videos: Videos) -> list[tuple[str, float, float]]:

@@ -1,6 +1,7 @@
 """Protocols over the frames of a video."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -59,18 +60,33 @@ class TestSemiSupervised:
     def test_no_frames_give_empty_rows(self):
         assert [s.j.shape for s in semi_supervised([], 2)] == [(0,), (0,)]
 
-    def test_frames_are_taken_one_at_a_time(self):
-        alive = []
 
-        def frames():
-            for t in range(50):
-                frame = drawn(o1=(t % 20, t % 30))
-                alive.append(t)
-                yield frame, frame
+def peak_memory(protocol, frames):
+    """Bytes at the highest while a protocol scores so many frames of 300x400."""
+    rng = np.random.default_rng(0)
 
-        stream = frames()
-        semi_supervised(itertools.islice(stream, 10), 1)
-        assert alive == list(range(10))
+    def stream():
+        for _ in range(frames):
+            truth = np.zeros((300, 400), np.uint8)
+            truth[50:150, 60:200] = 1
+            yield truth, np.roll(truth, rng.integers(1, 9), axis=1)
+
+    tracemalloc.start()
+    protocol(stream())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [lambda f: semi_supervised(f, 1), lambda f: unsupervised(f, 1), youtube_vos],
+    ids=["semi_supervised", "unsupervised", "youtube_vos"],
+)
+def test_memory_does_not_grow_with_the_video(protocol):
+    peak_memory(protocol, 2)
+    one_frame = 300 * 400
+    assert peak_memory(protocol, 40) < peak_memory(protocol, 4) + one_frame / 2
 
 
 class TestUnsupervised:
