@@ -1,0 +1,76 @@
+"""Command that trains a system: `python -m vos_jax.train --config FILE --workdir FOLDER`."""
+
+import argparse
+import os
+import sys
+
+import jax
+
+from vos_jax.core.commands import run_command
+from vos_jax.training.configuration import load_settings
+from vos_jax.training.loop import train
+from vos_jax.training.stopping import EXIT_STOPPED
+
+DESCRIPTION = """\
+Train a system, from scratch or from given weights. Running the same command again
+resumes from the last checkpoint of the workdir."""
+
+EPILOG = f"""\
+settings:
+  --config.KEY=VALUE overrides any key of vos_jax/training/settings.py; for instance
+    --config.data.root=prepared/coco     the set to train on (python -m data_prep.coco)
+    --config.init_from=''                start from scratch; or a workdir to start from
+    --config.steps=200 --config.batch=4  shorter, smaller
+    --config.model.dtype=bfloat16        compute in bfloat16 (parameters stay float32)
+    "--config.data.canvases=((128,160),)"  size of the batches
+  Unknown keys and values of the wrong type are errors.
+
+workdir:
+  config.json, checkpoints/, parameters.txt, metrics.jsonl, tensorboard/
+  A workdir keeps its settings; only steps, log, checkpoints, mesh, data.root,
+  data.workers and data.max_failed may differ when it is resumed.
+
+exit code:
+  0 done, 2 error (bad settings or data, loss not a number), {EXIT_STOPPED} saved and stopped by
+  SIGTERM or Ctrl-C: run the same command again.
+
+example:
+  python -m vos_jax.train --config configs/hodor_static.py --workdir runs/hodor \\
+      --config.data.root=prepared/coco
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parses the command line and trains."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vos_jax.train",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="one of configs/")
+    parser.add_argument("--workdir", required=True, metavar="FOLDER", help="made if needed")
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes: call jax.distributed.initialize() first (TPU pods, Slurm "
+        "and Kubernetes are recognised; elsewhere set JAX_COORDINATOR_ADDRESS, "
+        "JAX_NUM_PROCESSES and JAX_PROCESS_ID)",
+    )
+    arguments, overrides = parser.parse_known_args(argv)
+    if arguments.distributed:
+        _join()
+    return train(load_settings(arguments.config, overrides), arguments.workdir)
+
+
+def _join() -> None:
+    """Makes this process one of several."""
+    number, count = (os.environ.get(f"JAX_{key}") for key in ("PROCESS_ID", "NUM_PROCESSES"))
+    jax.distributed.initialize(
+        num_processes=int(count) if count else None, process_id=int(number) if number else None
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,0 +1,117 @@
+"""From a config file and command-line overrides to settings, every key checked."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from vos_jax.core.errors import ConfigError, MissingInputError
+from vos_jax.systems import registry
+from vos_jax.training.data import KINDS
+from vos_jax.training.settings import Settings, SourceSettings, from_mapping
+
+
+def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
+    """The settings of a config file after the overrides.
+
+    Args:
+        path: a Python file with `get_config() -> ConfigDict`.
+        overrides: arguments of the form `--config.key=value`; the value must be of the type
+            the key has.
+
+    Raises:
+        MissingInputError: no such file.
+        ConfigError: an unknown key, a value of the wrong type, a file without `get_config`.
+    """
+    config = complete(_read(Path(path)))
+    values = flags.FlagValues()
+    arguments = ["train", *overrides]
+    for override in overrides:
+        _check_override(override, config)
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=arguments)
+        values(arguments)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"bad override: {_first_line(error)}") from error
+    return from_mapping(values["config"].value.to_dict())
+
+
+def complete(config: Mapping) -> ConfigDict:
+    """A config with every key it may hold, the ones left out at their defaults.
+
+    Raises:
+        ConfigError: an unknown key or system, a value of the wrong type.
+    """
+    stated = ConfigDict(config)
+    defaults = dataclasses.asdict(Settings())
+    defaults["model"] = model_defaults(stated.get("system", defaults["system"]))
+    sources = stated.get("data", {}).get("sources", {})
+    defaults["data"]["sources"] = {
+        name: _source_defaults(name, each) for name, each in sources.items()
+    }
+    _check_keys(stated, defaults, "config")
+    full = ConfigDict(defaults).lock()
+    try:
+        full.update(stated)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"config: {_first_line(error)}") from error
+    return full
+
+
+def model_defaults(system: str) -> dict:
+    """Constructor arguments of a system with their defaults."""
+    module = registry.build(system)
+    names = [field.name for field in dataclasses.fields(module) if field.init]
+    return {name: getattr(module, name) for name in names if name not in ("parent", "name")}
+
+
+def _check_override(override: str, config: ConfigDict) -> None:
+    key = override.partition("=")[0]
+    if not key.startswith("--config."):
+        raise ConfigError(f"bad override: {override!r}; write --config.key=value")
+    nested = {}
+    for name in reversed(key.split(".")[1:]):
+        nested = {name: nested}
+    _check_keys(nested, config, "config")
+
+
+def _check_keys(stated: Mapping | ConfigDict, known: Mapping | ConfigDict, path: str) -> None:
+    groups = (Mapping, ConfigDict)
+    for key, value in stated.items():
+        if key not in known:
+            raise ConfigError(f"unknown {path}.{key}; known are {', '.join(sorted(known))}")
+        if isinstance(value, groups) and isinstance(known[key], groups):
+            _check_keys(value, known[key], f"{path}.{key}")
+
+
+def _source_defaults(name: str, source: Mapping) -> dict:
+    defaults = dataclasses.asdict(SourceSettings())
+    kind = source.get("kind", defaults["kind"])
+    if kind not in KINDS:
+        raise ConfigError(
+            f"config.data.sources.{name}.kind is {kind!r}; known are {', '.join(KINDS)}"
+        )
+    clips, augmentation = KINDS[kind]
+    options = dict(clips.__init__.__kwdefaults__)
+    return {**defaults, "options": options, "augmentation": dataclasses.asdict(augmentation())}
+
+
+def _read(path: Path) -> Mapping:
+    if not path.is_file():
+        raise MissingInputError(f"no config file {path}; see configs/ for those that come along")
+    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    if spec is None:
+        raise ConfigError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"{path} has no function get_config()")
+    return module.get_config()
+
+
+def _first_line(error: Exception) -> str:
+    text = error.args[0] if error.args else error
+    return str(text).splitlines()[0]

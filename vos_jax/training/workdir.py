@@ -1,0 +1,56 @@
+"""The settings a workdir was started with, and which of them may change between runs."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vos_jax.checkpoints import store
+from vos_jax.core.errors import ConfigError
+from vos_jax.training.settings import Settings
+
+FREE = ("steps", "log.", "checkpoints.", "mesh.", "data.root", "data.workers", "data.max_failed")
+"""Settings that a later run in the same workdir may change: they do not alter its updates."""
+
+
+def agree(workdir: str | Path, settings: Settings) -> None:
+    """Writes `config.json`, after a check against what it holds.
+
+    Raises:
+        ConfigError: the workdir belongs to other settings, or was not made by training.
+        OutputError: it cannot be written.
+    """
+    now = json.loads(json.dumps(dataclasses.asdict(settings)))
+    if (Path(workdir) / store.SETTINGS).exists():
+        _compare(Path(workdir), now)
+    document = {"system": settings.system, "model": now["model"], "config": now, "partial": False}
+    store.save_settings(workdir, document)
+
+
+def _compare(workdir: Path, now: Mapping) -> None:
+    before = store.load_settings(workdir).get("config")
+    if before is None:
+        raise ConfigError(
+            f"{workdir} holds converted weights: name it as --config.init_from={workdir} and "
+            "train in another workdir"
+        )
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    differing = [
+        f"{key} (was {old.get(key)!r}, now {new.get(key)!r})"
+        for key in sorted(old | new)
+        if old.get(key) != new.get(key) and not key.startswith(FREE)
+    ]
+    if differing:
+        raise ConfigError(
+            f"{workdir} was started with other settings: {', '.join(differing)}; use those, or "
+            "another workdir"
+        )
+
+
+def _leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, Mapping) and tree:
+        for key, value in tree.items():
+            yield from _leaves(value, f"{path}.{key}" if path else key)
+    else:
+        yield path, tree
