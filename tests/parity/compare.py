@@ -65,7 +65,8 @@ def compare(ours: Any, theirs: np.ndarray, tolerance: Tolerance) -> tuple[bool, 
         difference = np.where(exact, 0.0, np.abs(ours - recorded))
         atol = _per_row(tolerance.atol, theirs.ndim)
         allowed = atol + _per_row(tolerance.rtol, theirs.ndim) * np.abs(recorded)
-        agrees = exact | (np.isfinite(recorded) & (difference <= allowed))
+        near = (allowed > 0) & (difference <= allowed)
+        agrees = exact | (np.isfinite(recorded) & near)
         relative = np.where(exact, 0.0, difference / np.abs(recorded))
     differ = int(np.sum(~agrees))
     passed = differ <= tolerance.mismatch * theirs.size

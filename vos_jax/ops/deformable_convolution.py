@@ -1,8 +1,11 @@
 """Deformable 3x3 convolution: every tap of every pixel reads where an offset sends it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int32
+
+TAPS = 9
 
 
 def deformable_convolution(
@@ -14,7 +17,8 @@ def deformable_convolution(
     """Convolves with sampling positions moved by offsets (torchvision's deform_conv2d).
 
     Tap k = 3 i + j of pixel (y, x) reads the map at (y - 1 + i + offsets[2k],
-    x - 1 + j + offsets[2k + 1]), bilinearly; neighbours outside the map count as zero.
+    x - 1 + j + offsets[2k + 1]), bilinearly; neighbours outside the map count as zero. Works
+    tap by tap: a gather of rows of channels and a product, so that memory stays small.
 
     Args:
         x: maps.
@@ -22,43 +26,63 @@ def deformable_convolution(
         kernel: weights of the nine taps.
         bias: added to every pixel.
     """
-    samples = sample_taps(x, offsets)
-    b, height, width = x.shape[:3]
-    product = samples.reshape(b, height, width, -1) @ kernel.reshape(-1, kernel.shape[-1])
-    return product + bias
-
-
-def sample_taps(
-    x: Float[Array, "b y x c"], offsets: Float[Array, "b y x 18"]
-) -> Float[Array, "b y x 9 c"]:
-    """Reads the nine taps of every pixel, bilinearly, zero outside the map."""
     b, height, width, c = x.shape
+    flat = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, -1, c)
     rows, columns = tap_positions(offsets)
-    top, left = jnp.floor(rows), jnp.floor(columns)
-    row_part, column_part = rows - top, columns - left
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    flat = padded.reshape(b, -1, c)
+
+    def add_tap(total, tap):
+        row, column, weights = tap
+        sampled = sample(flat, row, column, (height, width))
+        return total + sampled @ weights, None
+
+    taps = (rows, columns, kernel.reshape(TAPS, c, -1))
+    start = jnp.broadcast_to(bias, (b, height * width, bias.shape[0]))
+    total, _ = jax.lax.scan(add_tap, start, taps)
+    return total.reshape(b, height, width, -1)
+
+
+def sample(
+    flat: Float[Array, "b s c"],
+    row: Float[Array, "b n"],
+    column: Float[Array, "b n"],
+    size: tuple[int, int],
+) -> Float[Array, "b n c"]:
+    """Reads maps bilinearly at real positions, zero outside.
+
+    Args:
+        flat: maps with a border of one zero cell, row by row.
+        row: rows to read at, in cells of the map without its border.
+        column: columns to read at.
+        size: height and width of the map without its border.
+    """
+    top, left = jnp.floor(row), jnp.floor(column)
+    below, beside = row - top, column - left
     total = 0.0
-    for down in (0, 1):
-        for right in (0, 1):
-            weight = (row_part if down else 1 - row_part) * (
-                column_part if right else 1 - column_part
-            )
-            row = jnp.clip(top + (down + 1), 0, height + 1).astype(jnp.int32)
-            column = jnp.clip(left + (right + 1), 0, width + 1).astype(jnp.int32)
-            index = (row * (width + 2) + column).reshape(b, -1, 1)
-            read = jnp.take_along_axis(flat, index, 1, mode="promise_in_bounds")
-            total = total + weight[..., None].astype(x.dtype) * read.reshape(b, height, width, 9, c)
+    for down, row_weight in ((0, 1 - below), (1, below)):
+        for right, column_weight in ((0, 1 - beside), (1, beside)):
+            index = _cell(top + down, left + right, size)
+            read = jnp.take_along_axis(flat, index[..., None], 1, mode="promise_in_bounds")
+            total = total + (row_weight * column_weight)[..., None].astype(flat.dtype) * read
     return total
+
+
+def _cell(row: Array, column: Array, size: tuple[int, int]) -> Int32[Array, "b n"]:
+    height, width = size
+    row = jnp.clip(row + 1, 0, height + 1).astype(jnp.int32)
+    column = jnp.clip(column + 1, 0, width + 1).astype(jnp.int32)
+    return row * (width + 2) + column
 
 
 def tap_positions(
     offsets: Float[Array, "b y x 18"],
-) -> tuple[Float[Array, "b y x 9"], Float[Array, "b y x 9"]]:
-    """Returns the row and the column each tap reads at, in float32."""
-    height, width = offsets.shape[1:3]
-    shifts = offsets.astype(jnp.float32).reshape(*offsets.shape[:3], 9, 2)
-    tap_row, tap_column = np.divmod(np.arange(9), 3)
-    rows = np.arange(height, dtype=np.float32)[:, None, None] + (tap_row - 1)
-    columns = np.arange(width, dtype=np.float32)[:, None] + (tap_column - 1)
-    return shifts[..., 0] + rows.astype(np.float32), shifts[..., 1] + columns.astype(np.float32)
+) -> tuple[Float[Array, "9 b n"], Float[Array, "9 b n"]]:
+    """Returns the row and the column every tap reads at, in float32."""
+    b, height, width = offsets.shape[:3]
+    tap_row, tap_column = np.divmod(np.arange(TAPS), 3)
+    rows = np.arange(height)[:, None, None] + (tap_row - 1)
+    columns = np.arange(width)[:, None] + (tap_column - 1)
+    shifts = offsets.astype(jnp.float32).reshape(b, height, width, TAPS, 2)
+    row = shifts[..., 0] + rows.astype(np.float32)
+    column = shifts[..., 1] + columns.astype(np.float32)
+    row, column = (jnp.moveaxis(x, -1, 0).reshape(TAPS, b, -1) for x in (row, column))
+    return row, column
