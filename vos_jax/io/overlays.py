@@ -59,30 +59,29 @@ class OverlayWriter:
         self._partial = self._path.with_name(f".{self._path.stem}.partial.mp4")
         self._border = [size[0] % 2, size[1] % 2]
         width, height = size[1] + self._border[1], size[0] + self._border[0]
-        self._stream = imageio_ffmpeg.write_frames(
+        self._command = [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
+            *("-r", f"{fps:.6f}", "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+            *("-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"),
             str(self._partial),
-            (width, height),
-            fps=fps,
-            codec="libx264",
-            quality=None,
-            macro_block_size=1,
-            ffmpeg_log_level="error",
-            output_params=["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"],
-        )
-        self._started = False
+        ]
+        self._process: subprocess.Popen | None = None
+        self._said: str | None = None
 
     def write(self, frame: np.ndarray) -> None:
         """Adds a frame, uint8 [h, w, 3] RGB."""
         bottom, right = self._border
         if bottom or right:
             frame = cv2.copyMakeBorder(frame, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
         try:
-            if not self._started:
-                self._stream.send(None)
-                self._started = True
-            self._stream.send(np.ascontiguousarray(frame))
-        except (OSError, subprocess.SubprocessError) as error:
-            raise self._failed(error) from error
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except OSError as error:
+            raise self._failed() from error
 
     def __enter__(self) -> "OverlayWriter":
         """Enters the context."""
@@ -90,15 +89,20 @@ class OverlayWriter:
 
     def __exit__(self, kind, error, trace) -> None:
         """Completes the file, or removes what there is of it."""
-        self._stream.close()
-        try:
-            if error is not None:
-                self._partial.unlink(missing_ok=True)
-            elif self._started:
-                os.replace(self._partial, self._path)
-        except OSError as failure:
-            raise self._failed(failure) from failure
+        if self._process is None:
+            return
+        self._finish()
+        if error is not None or self._process.returncode:
+            self._partial.unlink(missing_ok=True)
+        else:
+            os.replace(self._partial, self._path)
+        if error is None and self._process.returncode:
+            raise self._failed()
 
-    def _failed(self, error: Exception) -> OutputError:
-        reason = " ".join(str(error).split())[-200:]
-        return OutputError(f"{self._path}: the video cannot be written ({reason})")
+    def _finish(self) -> str:
+        if self._said is None:
+            self._said = self._process.communicate()[1].decode(errors="replace").strip()
+        return self._said
+
+    def _failed(self) -> OutputError:
+        return OutputError(f"{self._path}: the video cannot be written ({self._finish()[-200:]})")
