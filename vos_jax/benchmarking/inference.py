@@ -19,7 +19,9 @@ import numpy as np
 from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.systems import registry
 
-DRIVERS = {"hodor": ("official_hodor.py", "hodor/inference/inference_model.py")}
+DRIVERS = Path(__file__).parents[2] / "scripts" / "official"
+"""Programs that run an original, one per system; they need a checkout of this repository."""
+MARKERS = {"hodor": "hodor/inference/inference_model.py"}
 ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
@@ -180,13 +182,13 @@ def _start(system: str, settings: dict, official_path, official_python: str, fol
     """Our worker, and the official program's, whose random weights both use."""
     official, weights = [], []
     if official_path is not None:
-        driver, marker = DRIVERS[system]
-        if not (Path(official_path) / marker).is_file():
-            raise MissingInputError(f"{official_path}: no {marker} there; give the checkout")
+        driver, marker = DRIVERS / f"{system}.py", MARKERS[system]
+        for needed in (Path(official_path) / marker, driver):
+            if not needed.is_file():
+                raise MissingInputError(f"{needed} is missing; give the folder of a whole checkout")
         weights = [str(folder / "weights.npz")]
-        program = str(Path(__file__).with_name(driver))
         checkout = str(Path(official_path).resolve())
-        official = [Worker([official_python, program, checkout, *weights], folder)]
+        official = [Worker([official_python, str(driver), checkout, *weights], folder)]
     configured = json.dumps({"system": system, "model": settings})
     command = [sys.executable, "-m", "vos_jax.benchmarking.worker", configured, *weights]
     return [Worker(command, folder), *official]

@@ -1,7 +1,7 @@
 """Our side of a speed comparison: segments the videos it is sent, in a process of one thread.
 
 Started by `vos_jax.benchmarking.inference`; requests and answers are those of the official
-side (`official_hodor.py`).
+side (`scripts/official`).
 """
 
 import json

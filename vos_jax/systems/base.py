@@ -168,6 +168,11 @@ class Spec(abc.ABC):
 class Segmenter(nn.Module):
     """Base of the systems: a Flax module whose methods are the verbs of this page."""
 
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """File-name patterns of parameters that no gradient of the losses reaches."""
+        return ()
+
     def initialise(self, frames: UInt8[Array, "b h w 3"]):
         """Touches every parameter: gives one object on the frames, stores it and reads it back."""
         geometry = Geometry.unchanged(frames.shape[1:3])

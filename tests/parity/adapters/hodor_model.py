@@ -127,50 +127,67 @@ def next_frame(case: Case, data) -> dict[str, np.ndarray]:
 def video(case: Case, data) -> dict[str, np.ndarray]:
     """The whole inference routine, free running, one frame at a time."""
     module, params = build(case, bare_first=True)
-    verbs, config = Verbs(module, {"params": params}), case.config
-    frames, references = case.inputs["frames_rgb"], case.inputs["ref_masks"]
-    ids, starts = np.array(config["instance_ids"]), np.array(config["ref_frame_of_object"])
-    order = np.argsort(ids)
-    geometry = module.spec.geometry(frames.shape[1:3])
-    state = verbs.init_state(1, geometry, len(ids), None)
-    results, calls, reads = {}, [], 0
-    masks_out = []
-    for t, frame in enumerate(frames):
-        prepared = module.spec.prepare(frame[None], geometry)
-        if t == 0:
-            results["image0_network"] = nchw(prepared)
-        new = starts == t
-        prompt = None
-        if new.any():
-            planes = jnp.moveaxis(jnp.asarray(references, jnp.float32), 0, -1)[None] * new
-            prompt = module.spec.place(Given(planes, jnp.asarray(new)[None]), geometry)
-            placed = np.moveaxis(np.asarray(prompt.masks[0]), -1, 0)
-            for number in np.flatnonzero(new):
-                results.setdefault("ref_masks_network", np.zeros(placed.shape, np.uint8))
-                results["ref_masks_network"][number] = placed[number]
-        before = np.asarray(state.known[0])
-        features = verbs.encode(prepared)
-        if new.any():
-            own, _ = verbs._own_entry(state, features, prompt)
-            calls.append((own[:, :CELLS], own[:, CELLS:][:, [i for i in order if new[i]]]))
-        scores, _ = verbs.read(state, features, prompt)
-        masks = module.spec.resolve(scores, state.known, prompt, geometry)
+    walk = Walk(module, Verbs(module, {"params": params}), case)
+    frames = case.inputs["frames_rgb"]
+    labels = [walk.step(t, frame, t == len(frames) - 1) for t, frame in enumerate(frames)]
+    found = {"masks": np.stack(labels).astype(np.uint8), **walk.results}
+    for number, descriptors in enumerate(walk.calls):
+        found[f"enc_bg_{number}"] = descriptors[:, :CELLS]
+        found[f"enc_fg_{number}"] = descriptors[:, CELLS:]
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+class Walk:
+    """A video frame by frame, keeping what the official program's parts return.
+
+    Objects are slots in the order of the case; the official program orders them by id, and
+    leaves out those without any descriptor.
+    """
+
+    def __init__(self, module, verbs: Verbs, case: Case):
+        self.spec, self.verbs = module.spec, verbs
+        self.ids = np.array(case.config["instance_ids"])
+        self.starts = np.array(case.config["ref_frame_of_object"])
+        self.references = jnp.moveaxis(jnp.asarray(case.inputs["ref_masks"], jnp.float32), 0, -1)
+        self.geometry = self.spec.geometry(case.inputs["frames_rgb"].shape[1:3])
+        self.state = verbs.init_state(1, self.geometry, len(self.ids), None)
+        self.calls, self.results = [], {}
+
+    def step(self, t: int, frame, last: bool) -> np.ndarray:
+        """One frame; returns its labels as object ids."""
+        new, before = self.starts == t, np.asarray(self.state.known[0])
+        prepared = self.spec.prepare(frame[None], self.geometry)
+        self.results.setdefault("image0_network", nchw(prepared))
+        prompt = self.prompt(new) if new.any() else None
+        features = self.verbs.encode(prepared)
+        if prompt is not None:
+            own, _ = self.verbs._own_entry(self.state, features, prompt)
+            self.calls.append(self.by_id(own, CELLS, new))
+        scores, _ = self.verbs.read(self.state, features, prompt)
+        masks = self.spec.resolve(scores, self.state.known, prompt, self.geometry)
+        self.state = self.verbs.write(self.state, features, None, masks.memory, prompt)
         if before.any():
-            shown = [1 + CELLS + i for i in order if before[i] or new[i]]
-            picked = np.concatenate([scores[..., : 1 + CELLS], scores[..., shown]], -1)
-            results[f"logits_4x_{reads}"] = nchw(picked)
-            reads += 1
-        masks_out.append(np.concatenate([[0], ids])[np.asarray(masks.labels[0])])
-        place = t % state.valid.shape[1]
-        state = verbs.write(state, features, None, masks.memory, prompt)
-        if before.any() and t < len(frames) - 1:
-            kept = [CELLS + i for i in order if state.known[0, i]]
-            entry = state.descriptors[:, place]
-            calls.append((entry[:, :CELLS], entry[:, kept]))
-    results["masks"] = np.stack(masks_out).astype(np.uint8)
-    for number, (background, objects) in enumerate(calls):
-        results[f"enc_bg_{number}"], results[f"enc_fg_{number}"] = background, objects
-    return {name: np.asarray(value) for name, value in results.items()}
+            number = sum(name.startswith("logits_4x") for name in self.results)
+            logits = self.by_id(jnp.moveaxis(scores, -1, 1), 1 + CELLS, before | new)
+            self.results[f"logits_4x_{number}"] = logits
+            if not last:
+                entry = self.state.descriptors[:, t % self.state.valid.shape[1]]
+                self.calls.append(self.by_id(entry, CELLS, np.asarray(self.state.known[0])))
+        return np.concatenate([[0], self.ids])[np.asarray(masks.labels[0])]
+
+    def prompt(self, new) -> Given:
+        """The masks of the objects that start now, at network size."""
+        given = Given((self.references * new)[None], jnp.asarray(new)[None])
+        placed = self.spec.place(given, self.geometry)
+        planes = np.moveaxis(np.asarray(placed.masks[0], np.uint8), -1, 0)
+        masks = self.results.setdefault("ref_masks_network", np.zeros_like(planes))
+        masks[new] = planes[new]
+        return placed
+
+    def by_id(self, x, others: int, chosen):
+        """The leading entries of axis 1, then those of the chosen objects by ascending id."""
+        kept = [others + i for i in np.argsort(self.ids) if chosen[i]]
+        return jnp.concatenate([x[:, :others], x[:, np.array(kept, int)]], axis=1)
 
 
 def train_clip(case: Case, data) -> dict[str, np.ndarray]:

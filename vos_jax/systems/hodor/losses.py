@@ -21,30 +21,43 @@ def merge_background(logits: Float[Array, "*b y x k+o"], slots: int) -> Float[Ar
     return jnp.concatenate([background, logits[..., backgrounds:]], axis=-1)
 
 
+def predictions(run: Run, clip: Clip) -> tuple[Array, Array, Array]:
+    """What a rollout predicted and what it should have, one entry per visit that read.
+
+    Args:
+        run: the rollout.
+        clip: its clips.
+
+    Returns:
+        Logits at full size, background first [b v h w o+1]; the wanted labels [b v h w], in which
+        objects that the visit could not know, or that were too small to be stored, are
+        background; 1 for each pixel that counts [b v h w].
+    """
+    clip = clip.replace(slots=clip.slots & run.state.known)
+    alive = alive_objects(run.plan, clip.present)
+    parts = [
+        _prediction(scores, flags, clip, visit.frame)
+        for visit, scores, flags in zip(run.plan, run.scores, alive, strict=True)
+        if scores is not None
+    ]
+    return tuple(jnp.stack(part, axis=1) for part in zip(*parts, strict=True))
+
+
+def _prediction(scores, flags, clip: Clip, frame: int):
+    slots = clip.slots.shape[1]
+    takes_part = jnp.pad(clip.slots, [(0, 0), (1, 0)], constant_values=True)[:, None, None]
+    logits = jnp.where(takes_part, merge_background(scores, slots), MASKED)
+    logits = resize(jnp.maximum(logits, MASKED), clip.frames.shape[2:4])
+    labels = clip.labels[:, frame].astype(jnp.int32)
+    shown = jax.nn.one_hot(labels - 1, slots) * (flags & clip.slots)[:, None, None]
+    targets = jnp.where(shown.any(-1), labels, 0)
+    counts = clip.labelled[:, frame, None, None] & (labels != VOID)
+    return logits, targets, counts.astype(jnp.float32)
+
+
 def prediction_losses(run: Run, clip: Clip) -> dict[str, Array]:
     """The loss of a rollout, its two parts, and the mean overlap with the targets."""
-    slots = clip.slots.shape[1]
-    size = clip.frames.shape[2:4]
-    alive = alive_objects(run.plan, clip.present)
-    logits, targets, weights = [], [], []
-    for visit, scores, flags in zip(run.plan, run.scores, alive, strict=True):
-        if scores is None:
-            continue
-        merged = merge_background(scores, slots)
-        takes_part = jnp.pad(clip.slots, [(0, 0), (1, 0)], constant_values=True)
-        merged = jnp.maximum(jnp.where(takes_part[:, None, None], merged, MASKED), MASKED)
-        logits.append(resize(merged, size))
-        labels = clip.labels[:, visit.frame]
-        shown = jnp.pad(flags & clip.slots, [(0, 0), (1, 0)])
-        found = jnp.take_along_axis(
-            shown, jnp.minimum(labels, slots).reshape(labels.shape[0], -1), axis=1
-        ).reshape(labels.shape)
-        targets.append(jnp.where(found, labels, 0).astype(jnp.int32))
-        counted = clip.labelled[:, visit.frame, None, None] & (labels != VOID)
-        weights.append(counted.astype(jnp.float32))
-    return segmentation_loss(
-        jnp.stack(logits, 1), jnp.stack(targets, 1), jnp.stack(weights, 1), clip.slots
-    )
+    return segmentation_loss(*predictions(run, clip), clip.slots)
 
 
 def segmentation_loss(

@@ -146,6 +146,11 @@ class Hodor(Segmenter):
         """Static facts of this configuration."""
         return HodorSpec(min_dim=self.min_dim, max_dim=self.max_dim, bare_first=self.bare_first)
 
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Patterns of parameters that no gradient reaches: pyramid levels that are not read."""
+        return ("extractor/pyramid/output_[2-9]/*", "extractor/pyramid/norm_[2-9]/*")
+
     def init_state(
         self,
         batch: int,

@@ -1,6 +1,6 @@
 """Runs the official HODOR of a checkout on the videos it is sent; needs torch, not vos_jax.
 
-Started by `vos_jax.benchmarking.inference` with another Python: `python official_hodor.py
+Started by `vos_jax.benchmarking.inference` with another Python: `python hodor.py
 CHECKOUT WEIGHTS.npz`, which writes its random weights there. Each line on standard input is a
 JSON request {"video": FILE.npz, "labels": FILE.npy, "window": W}; each answer a JSON line with
 the processor seconds of the parts. The official program's own modules are imported from the
