@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class Pending:
     """Frames that the device may still be computing.
 
-    Args:
+    Attributes:
         shown: the device's array, slot labels or probabilities.
         table: object id by slot label.
         given: slot by object id, of the ids given on the frame.
@@ -47,20 +47,20 @@ class Pending:
     def __init__(self, shown, table: np.ndarray, given: dict[int, int], known=None):
         """Keeps the arrays; nothing waits yet."""
         self.shown = shown
-        self._table = table
-        self._given = given
-        self._known = known
+        self.table = table
+        self.given = given
+        self.known = known
 
     def labels(self) -> np.ndarray:
         """Waits, and returns object ids: uint8 [n, h, w], one map per submitted frame."""
-        return self._table[np.asarray(self.shown)]
+        return self.table[np.asarray(self.shown)]
 
     def refused(self) -> tuple[int, ...]:
         """Waits, and returns the given ids that the system could not take in (too small)."""
-        if self._known is None:
+        if self.known is None:
             return ()
-        known = np.asarray(self._known)[0]
-        return tuple(i for i, slot in self._given.items() if not known[slot])
+        known = np.asarray(self.known)[0]
+        return tuple(i for i, slot in self.given.items() if not known[slot])
 
 
 class Session:

@@ -1,0 +1,48 @@
+"""Several views of a video, averaged."""
+
+import numpy as np
+import pytest
+
+from tests.invariants.interface_checks import Case, moving_squares, only, probabilities, run
+from tests.toy_systems import Toy, toy_params
+from vos_jax.core.errors import ConfigError
+from vos_jax.inference.augmentation import AugmentedSession, View
+
+
+def case(policy):
+    system = Toy(policy=policy)
+    return Case(system, toy_params(system))
+
+
+def augmented(case, flips):
+    views = [View(case.system, flip) for flip in flips]
+    return AugmentedSession(views, case.params, case.size, slots=case.slots(3))
+
+
+@pytest.mark.parametrize("policy", ["odds", "labels"])
+def test_one_plain_view_is_no_augmentation(policy):
+    toy = case(policy)
+    frames, labels = moving_squares(toy.size)
+    prompts = {0: only(labels[0], 7), 3: {3: labels[3] == 3}}
+    plain = run(toy.session(), frames[:5], prompts)
+    np.testing.assert_array_equal(run(augmented(toy, [False]), frames[:5], prompts), plain)
+
+
+def test_two_views_are_averaged_after_turning_back():
+    toy = case("odds")
+    frames, labels = moving_squares(toy.size)
+    frames, prompts = frames[:4], {0: labels[0]}
+    mirrored = probabilities(toy.session(soft=True), frames[:, :, ::-1], {0: labels[0][:, ::-1]})
+    upright = probabilities(toy.session(soft=True), frames, prompts)
+    got = run(augmented(toy, [False, True]), frames, prompts)
+    np.testing.assert_array_equal(got[0], labels[0])
+    assert (mirrored[2][:, ::-1] != upright[2]).any()
+    for t in (1, 2, 3):
+        mean = (upright[t] + mirrored[t][:, ::-1]) / 2
+        want = np.array([0, 3, 7, 120])[mean.argmax(-1)]
+        np.testing.assert_array_equal(got[t], want)
+
+
+def test_no_view():
+    with pytest.raises(ConfigError, match="at least one view"):
+        AugmentedSession([], {}, (8, 8))
