@@ -136,7 +136,8 @@ class Trainer:
             average = moving_average(average, params, self._ema)
         new = TrainState(params=params, moments=moments, average=average, key=state.key)
         metrics = jax.tree.map(lambda *values: jnp.stack(values).mean(), *scalars)
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        squares = jax.tree.map(lambda gradient: jnp.square(gradient).sum(), gradients)
+        metrics["gradient_norm"] = jnp.sqrt(jax.tree.reduce(jnp.add, squares))
         return self._laid_out(new), metrics
 
     def _predict(self, params, clip: Clip, *, plan: tuple[Visit, ...]) -> list[UInt8[Array, "h w"]]:
