@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.tiny_benchmarks import SIZE, moving_blocks, write_davis
 from tests.unit.io.test_videos import write_images, write_mp4
 from vos_jax import infer
 from vos_jax.checkpoints.store import Checkpoint, Store, save_settings
@@ -16,7 +17,6 @@ from vos_jax.io.images import read_mask, write_mask
 from vos_jax.io.videos import open_video
 from vos_jax.systems import registry
 
-SIZE = (32, 48)
 MODEL = {
     "backbone": "small",
     "channels": 32,
@@ -52,36 +52,9 @@ def private_cache(tmp_path_factory, monkeypatch):
     jax.config.update("jax_compilation_cache_dir", before)
 
 
-def clip(count=4):
-    """Two squares over noise, and their labels 2 and 9."""
-    frames = np.random.default_rng(0).integers(0, 60, (count, *SIZE, 3)).astype(np.uint8)
-    labels = np.zeros((count, *SIZE), np.uint8)
-    for t in range(count):
-        labels[t, 2:18, 2 + t : 18 + t] = 2
-        labels[t, 12:30, 26:44] = 9
-    frames[labels == 2] = (220, 40, 40)
-    frames[labels == 9] = (40, 220, 40)
-    return frames, labels
-
-
 def call(workdir, *arguments):
     """Runs the command in this process; returns its exit code."""
     return run_command(infer.main, ["--workdir", str(workdir), *map(str, arguments)])
-
-
-def davis(root, names=("boat", "cat")):
-    """A DAVIS 2017 folder of tiny sequences."""
-    frames, labels = clip()
-    lists = root / "ImageSets" / "2017"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("\n".join(names) + "\n")
-    for name in names:
-        images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
-        images.mkdir(parents=True)
-        masks.mkdir(parents=True)
-        write_images(images, frames, [f"{t:05d}" for t in range(len(frames))], ".jpg")
-        write_mask(masks / "00000.png", labels[0])
-    return root
 
 
 def expected(workdir, frames, prompts):
@@ -92,7 +65,7 @@ def expected(workdir, frames, prompts):
 
 
 def test_own_video_with_masks_on_several_frames(workdir, tmp_path, capsys):
-    frames, labels = clip()
+    frames, labels = moving_blocks()
     write_images(tmp_path / "frames", frames, ["a1", "a2", "a9", "a10"])
     (tmp_path / "masks").mkdir()
     first, later = np.where(labels[0] == 2, 2, 0), np.where(labels[2] == 9, 9, 0)
@@ -115,7 +88,7 @@ def test_own_video_with_masks_on_several_frames(workdir, tmp_path, capsys):
 
 
 def test_mp4_with_first_mask_and_changed_settings(workdir, tmp_path):
-    frames, labels = clip()
+    frames, labels = moving_blocks()
     write_mp4(tmp_path / "clip.mp4", frames)
     write_mask(tmp_path / "first.png", labels[0])
     arguments = ("--video", tmp_path / "clip.mp4", "--masks", tmp_path / "first.png")
@@ -128,12 +101,12 @@ def test_mp4_with_first_mask_and_changed_settings(workdir, tmp_path):
 
 
 def test_benchmark_folder_and_rerun(workdir, tmp_path, capsys):
-    root, out = davis(tmp_path / "DAVIS"), tmp_path / "results"
+    root, out = write_davis(tmp_path / "DAVIS"), tmp_path / "results"
     arguments = ("--dataset", "davis_val", "--data_root", root, "--output", out)
     assert call(workdir, *arguments) == 0
     assert "min left" in capsys.readouterr().out
     video = open_video(root / "JPEGImages" / "480p" / "cat")
-    want = expected(workdir, list(video), {0: clip()[1][0]})
+    want = expected(workdir, list(video), {0: moving_blocks()[1][0]})
     got = [read_mask(out / "cat" / f"{t:05d}.png") for t in range(4)]
     np.testing.assert_array_equal(got, want)
     (out / "boat" / "00002.png").unlink()
@@ -146,7 +119,7 @@ def test_benchmark_folder_and_rerun(workdir, tmp_path, capsys):
 
 
 def test_results_of_other_settings_are_not_mixed(workdir, tmp_path, capsys):
-    root, out = davis(tmp_path / "DAVIS", ("boat",)), tmp_path / "results"
+    root, out = write_davis(tmp_path / "DAVIS", ("boat",)), tmp_path / "results"
     arguments = ("--dataset", "davis_val", "--data_root", root, "--output", out)
     assert call(workdir, *arguments) == 0
     assert call(workdir, *arguments, "--temporal_window=1") == 2

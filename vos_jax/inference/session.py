@@ -78,7 +78,7 @@ class Session:
 
     Attributes:
         geometry: sizes of the video.
-        refused: ids that the system could not take in on the last frame they were given.
+        refused: ids given on the last frame with masks that the system could not take in.
         time: frames seen.
 
     Raises:
@@ -175,7 +175,9 @@ class Session:
         return Pending(shown, self._table(), {})
 
     def report(self, pending: Pending) -> None:
-        """Waits, sets `refused` and logs the objects that could not be taken in."""
+        """After a frame with masks waits, sets `refused` and logs what could not be taken in."""
+        if pending.known is None:
+            return
         self.refused = pending.refused()
         if self.refused:
             log.warning("objects %s are too small to be followed", list(self.refused))
