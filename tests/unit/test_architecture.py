@@ -16,6 +16,7 @@ FLOORS = (
     {"training", "inference", "scoring"},
     {"benchmarking"},
     {"train", "infer", "evaluate", "convert", "correspond", "benchmark"},
+    {"quickstart"},
 )
 FLOOR_OF = {unit: number for number, floor in enumerate(FLOORS) for unit in floor}
 
