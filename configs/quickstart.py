@@ -17,6 +17,8 @@ Cost:
 
 from ml_collections import ConfigDict
 
+LARGE_ENOUGH = {"min_area": 100, "min_side": 8}
+
 
 def get_config() -> ConfigDict:
     """Half of the clips are made of stills with large jumps, half are video."""
@@ -49,27 +51,9 @@ def get_config() -> ConfigDict:
     }
     config.optimiser = {"betas": (0.9, 0.99), "decay": 1e-4, "clip": 1.0}
 
-    large_enough = {"min_area": 100, "min_side": 8}
     config.data = {
         "root": "",
-        "sources": {
-            "stills": {
-                "kind": "stills",
-                "options": large_enough,
-                "augmentation": {
-                    "min_area": 100,
-                    "crop_share": 0.0,
-                    "warps": ("affine",),
-                    "shear": 0.0,
-                    "scale": (0.85, 1.15),
-                },
-            },
-            "videos": {
-                "kind": "videos",
-                "options": {**large_enough, "max_gap": 6},
-                "augmentation": {"min_area": 100, "crop_share": 0.0, "attempts": 0},
-            },
-        },
+        "sources": {"stills": stills(), "videos": videos()},
         "canvases": ((96, 128),),
         "slots": 3,
         "workers": 1,
@@ -77,3 +61,16 @@ def get_config() -> ConfigDict:
     config.log = {"scalars_every": 10, "images_every": 100}
     config.checkpoints = {"every": 250, "keep": 1}
     return config
+
+
+def stills() -> dict:
+    """Clips of one frame that is moved far."""
+    augmentation = {"crop_share": 0.0, "warps": ("affine",), "shear": 0.0, "scale": (0.85, 1.15)}
+    return {"kind": "stills", "options": LARGE_ENOUGH, "augmentation": augmentation}
+
+
+def videos() -> dict:
+    """Clips of video as it is, at most five frames from first to last."""
+    augmentation = {"crop_share": 0.0, "attempts": 0}
+    options = {**LARGE_ENOUGH, "max_gap": 6}
+    return {"kind": "videos", "options": options, "augmentation": augmentation}
