@@ -20,7 +20,7 @@ from vos_jax.systems import registry
 MODEL = {
     "backbone": "small",
     "channels": 32,
-    "heads": 4,
+    "heads": 8,
     "encoder_layers": 1,
     "decoder_layers": 1,
     "encoder_ffn": 16,

@@ -299,7 +299,10 @@ def check_forgotten_object(case):
     frames, labels = moving_squares(case.size)
     session = case.session(slots=2 * case.slots(2))
     run(session, frames[:2], {0: labels[0]})
+    slot = session._slots.slots[3]
     session.remove(3)
+    known = np.asarray(session._state.known)[0]
+    assert known.sum() == 2 and not known[slot]
     assert not (session.step(frames[2]) == 3).any() and session.ids == (7, 120)
     again = session.step(frames[3], only(labels[3], 3))
     assert session.ids == (7, 120, 3) and (again[labels[3] == 3] == 3).mean() > 0.8

@@ -13,7 +13,7 @@ from vos_jax.systems import registry
 SMALL = {
     "backbone": "small",
     "channels": 32,
-    "heads": 4,
+    "heads": 8,
     "encoder_layers": 1,
     "decoder_layers": 1,
     "encoder_ffn": 32,
