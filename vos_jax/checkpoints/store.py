@@ -87,7 +87,7 @@ def load_params(
     Raises:
         CheckpointError: no checkpoint, none that is complete, or not the one asked for.
     """
-    folder = Path(workdir) / CHECKPOINTS
+    folder = Path(workdir).absolute() / CHECKPOINTS
 
     def read(number: int) -> dict[str, Any]:
         at = folder / str(number)

@@ -305,3 +305,9 @@ def test_passing_over_is_said_on_the_log(tmp_path, caplog):
         assert load_params(tmp_path)[1] == 1
     (record,) = [entry for entry in caplog.records if entry.name.startswith("vos_jax")]
     assert "checkpoints/2" in record.message and "\n" not in record.message
+
+
+def test_a_workdir_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
+    save_steps(tmp_path / "runs", 4)
+    monkeypatch.chdir(tmp_path)
+    assert load_params("runs")[1] == 4
