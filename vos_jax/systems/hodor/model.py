@@ -114,6 +114,11 @@ class Hodor(Segmenter):
 
     def setup(self):
         """Makes the three networks."""
+        if self.channels % 32 or self.channels % self.heads or self.heads % 4:
+            raise ConfigError(
+                f"model.channels={self.channels}, model.heads={self.heads}: channels must be a"
+                " multiple of 32 and of the heads, and the heads of 4"
+            )
         shared = {"channels": self.channels, "dtype": jnp.dtype(self.dtype)}
         attending = {"heads": self.heads, "dropout": self.dropout, **shared}
         family, _, variant = self.backbone.partition("_")
