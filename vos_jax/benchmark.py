@@ -14,17 +14,17 @@ examples:
   python -m vos_jax.benchmark --what inference --system hodor
   python -m vos_jax.benchmark --what inference --system hodor --official ~/HODOR \\
       --official_python ~/torch/bin/python
+  python -m vos_jax.benchmark --what memory --size 120 216 --frames 1000 --objects 3
   python -m vos_jax.benchmark --what evaluation --official ~/vos-benchmark \\
       --data_root DAVIS --results results/davis_val
 """
 
 
-def main(argv: list[str] | None = None) -> int | None:
+def main(argv: list[str] | None = None) -> None:
     """Runs one benchmark and prints its table."""
     arguments = _parser().parse_args(argv)
-    if arguments.what == "evaluation":
-        return _evaluation(arguments)
-    return _inference(arguments)
+    run = {"inference": _inference, "memory": _memory, "evaluation": _evaluation}
+    run[arguments.what](arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--what", choices=["inference", "evaluation"], default="inference")
+    parser.add_argument(
+        "--what", choices=["inference", "memory", "evaluation"], default="inference"
+    )
     parser.add_argument("--official", metavar="FOLDER", help="checkout of the original program")
     parser.add_argument(
         "--official_python",
@@ -43,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a Python that has what the original needs (torch), default: this one",
     )
     parser.add_argument("--repeats", type=int, default=5, help="runs of each program")
-    inference = parser.add_argument_group("inference")
+    inference = parser.add_argument_group("inference, memory")
     inference.add_argument("--system", default="hodor", help="name of the system")
     inference.add_argument("--size", type=int, nargs=2, default=(480, 854), help="height width")
     inference.add_argument("--objects", type=int, nargs="+", default=[1, 3, 5])
@@ -71,6 +73,22 @@ def _inference(arguments: argparse.Namespace) -> None:
     print(f"{arguments.system}, untrained, {arguments.size[0]}x{arguments.size[1]}, one thread")
     for comparison in comparisons:
         print("\n".join(comparison.lines()), flush=True)
+
+
+def _memory(arguments: argparse.Namespace) -> None:
+    from vos_jax.benchmarking.memory import measure_memory
+
+    size = tuple(arguments.size)
+    for objects in arguments.objects:
+        curve = measure_memory(
+            arguments.system,
+            size=size,
+            frames=arguments.frames,
+            objects=objects,
+            settings={"min_dim": min(size), "max_dim": 2 * max(size)},
+        )
+        print(f"{arguments.system}, untrained, {size[0]}x{size[1]}, {objects} objects")
+        print("\n".join(curve.lines()), flush=True)
 
 
 def _evaluation(arguments: argparse.Namespace) -> None:

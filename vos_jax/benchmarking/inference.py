@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vos_jax.benchmarking.pictures import moving_discs
 from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.systems import registry
 
@@ -72,7 +73,6 @@ class Worker:
 
     def __init__(self, command: list[str], folder: Path):
         """Starts it and waits until it is ready."""
-        core = min(os.sched_getaffinity(0))
         self._errors = open(folder / f"errors{len(list(folder.iterdir()))}.txt", "w+")
         self._process = subprocess.Popen(
             command,
@@ -81,8 +81,8 @@ class Worker:
             stderr=self._errors,
             text=True,
             env=os.environ | ONE_THREAD,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
+        os.sched_setaffinity(self._process.pid, {min(os.sched_getaffinity(0))})
         self._read()
 
     def ask(self, request: dict) -> dict:
@@ -195,38 +195,19 @@ def _start(system: str, settings: dict, official_path, official_python: str, fol
 
 
 def _video(module, size: tuple[int, int], objects: int, frames: int, folder: Path) -> str:
-    """Discs drifting over a smooth pattern, as bytes for us and as network input for them."""
-    rng = np.random.default_rng(objects)
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    waves = [np.sin(rows / a + columns / b) for a, b in rng.uniform(9, 60, (3, 2))]
-    centres = rng.uniform(0.2, 0.8, (objects, 2)) * size
-    motion = rng.uniform(-4, 4, (objects, 2))
-    colours = rng.uniform(0, 255, (objects, 3))
-    pictures, masks = [], None
-    for t in range(frames):
-        picture = 127 + 60 * np.stack(waves, -1)
-        discs = [
-            (rows - y) ** 2 + (columns - x) ** 2 < (0.09 * size[0]) ** 2
-            for y, x in centres + t * motion
-        ]
-        for number, disc in enumerate(discs):
-            picture[disc] = colours[number] + 20 * np.stack(waves, -1)[disc]
-        taken = np.cumsum(discs[::-1], axis=0)[::-1] - discs
-        masks = np.array(discs) & (taken == 0) if masks is None else masks
-        pictures.append(picture.clip(0, 255).astype(np.uint8))
+    """A video as bytes for us, and normalised and padded for the official program."""
+    pictures, masks = moving_discs(size, objects, frames)
     geometry = module.spec.geometry(size)
-    pictures = np.stack(pictures)
-    prepared = np.moveaxis(np.asarray(module.spec.prepare(pictures, geometry)), -1, 1)
     if geometry.resized != size:
         raise ConfigError(f"compare at a size that is not resized, not at {size}")
-    pads = [(0, 0), *geometry.padding]
+    prepared = np.moveaxis(np.asarray(module.spec.prepare(pictures, geometry)), -1, 1)
     path = str(folder / f"video{objects}.npz")
     np.savez(
         path,
         bytes=pictures,
         frames=prepared,
         masks=masks,
-        padded_masks=np.pad(masks, pads),
+        padded_masks=np.pad(masks, [(0, 0), *geometry.padding]),
         resized=geometry.resized,
         original=size,
     )

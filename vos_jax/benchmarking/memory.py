@@ -1,0 +1,78 @@
+"""Memory of a long video: resident size of the process frame by frame, and what was compiled."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from vos_jax.benchmarking.pictures import moving_discs
+from vos_jax.core.compilation import compilations
+from vos_jax.inference.session import Session
+from vos_jax.systems import registry
+
+SETTLED = 50
+PICTURES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryCurve:
+    """What a video took.
+
+    Attributes:
+        megabytes: resident size after each frame.
+        arrays: bytes of all device arrays after the settling frames, and after the last.
+        compilations: programs compiled in the session, the empty state included.
+    """
+
+    megabytes: tuple[float, ...]
+    arrays: tuple[int, int]
+    compilations: int
+
+    @property
+    def slope(self) -> float:
+        """Megabytes a frame by least squares, after the frames in which it settles."""
+        settled = np.array(self.megabytes[SETTLED:] or self.megabytes)
+        return float(np.polyfit(np.arange(len(settled)), settled, 1)[0]) if len(settled) > 1 else 0
+
+    def lines(self) -> list[str]:
+        """The result as lines of text."""
+        last = self.megabytes[-1]
+        return [
+            f"{len(self.megabytes)} frames: {last:.0f} MB at the end, {self.slope:+.4f} MB a frame"
+            f" after frame {min(SETTLED, len(self.megabytes))}; device arrays"
+            f" {self.arrays[0]} bytes then, {self.arrays[1]} at the end;"
+            f" {self.compilations} programs compiled"
+        ]
+
+
+def measure_memory(
+    system: str, *, size: tuple[int, int], frames: int, objects: int, settings: dict
+) -> MemoryCurve:
+    """Segments a long video with random weights ("untrained"), watching the process.
+
+    Args:
+        system: name of the system.
+        size: of the frames.
+        frames: of the video; some pictures in turn.
+        objects: given on the first frame.
+        settings: constructor arguments of the system.
+    """
+    module = registry.build(system, **settings)
+    params = registry.initialise(system, module, jax.random.key(0))
+    pictures, masks = moving_discs(size, objects, PICTURES)
+    given = {number + 1: mask for number, mask in enumerate(masks)}
+    session = Session(module, params, size, slots=objects)
+    megabytes, arrays = [], []
+    with compilations() as compiled:
+        for t in range(frames):
+            session.step(pictures[t % PICTURES], given if t == 0 else None)
+            megabytes.append(_resident_megabytes())
+            if t in (min(SETTLED, frames) - 1, frames - 1):
+                arrays.append(sum(array.nbytes for array in jax.live_arrays()))
+    return MemoryCurve(tuple(megabytes), (arrays[0], arrays[-1]), compiled.count)
+
+
+def _resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 2**20
