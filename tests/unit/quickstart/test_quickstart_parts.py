@@ -197,7 +197,17 @@ def test_the_page_is_whole_and_carries_its_pictures(page):
 
 @pytest.mark.parametrize(
     "words",
-    ["43.2", "80.0", "+36.8", "one <clip>", "python -m x --a='<b>'", "61.5 s", "A & B", "200"],
+    [
+        "43.2",
+        "80.0",
+        "+36.8",
+        "one <clip>",
+        "python -m x --a='<b>'",
+        "61.5 s",
+        "A & B",
+        "200",
+        "(seed 3)",
+    ],
 )
 def test_the_page_says_what_was_done(page, words):
     assert words in "".join(page.text)
