@@ -6,7 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from tests.invariants.interface_checks import CHECKS, Case, check_saved_and_forked
+from tests.invariants.interface_checks import (
+    CHECKS,
+    Case,
+    check_saved_and_forked,
+    moving_squares,
+    run,
+)
+from vos_jax.inference.augmentation import AugmentedSession, View
 from vos_jax.inference.session import Session
 from vos_jax.systems import registry
 
@@ -39,6 +46,14 @@ def test_hodor(check):
 
 def test_hodor_saved_and_forked(tmp_path):
     check_saved_and_forked(hodor_case(), tmp_path)
+
+
+def test_hodor_in_one_plain_view_is_hodor():
+    case = hodor_case()
+    frames, labels = moving_squares(case.size)
+    plain = run(case.session(), frames[:4], {0: labels[0]})
+    view = AugmentedSession([View(case.system)], case.params, case.size, slots=3)
+    np.testing.assert_array_equal(run(view, frames[:4], {0: labels[0]}), plain)
 
 
 def test_hodor_refuses_an_object_of_one_pixel(caplog):

@@ -42,8 +42,8 @@ class AugmentedSession:
     """A video being segmented in several views at once; see `Session`.
 
     The probabilities of all views are averaged at output size, prompts pasted over them, and
-    the largest taken. With one plain view this is the session itself, except for systems that
-    weigh objects against each of several background channels (HODOR), whose sum is averaged.
+    the largest taken. A single view's labels are taken as they are. Systems that weigh objects
+    against each of several background channels (HODOR) weigh the average against their sum.
 
     Args:
         views: one or more, for the same parameters.
@@ -70,13 +70,19 @@ class AugmentedSession:
             raise ConfigError("test-time augmentation needs at least one view")
         self._flips = tuple(view.flip for view in views)
         self._sessions = [
-            Session(view.system, params, frame_size, slots=slots, memory=memory, soft=True)
+            Session(
+                view.system, params, frame_size, slots=slots, memory=memory, soft=len(views) > 1
+            )
             for view in views
         ]
 
     def step(self, frame: np.ndarray, masks: UserMasks | None = None) -> np.ndarray:
         """Segments the next frame; arguments, result and errors are those of `Session.step`."""
         first = self._sessions[0]
+        if len(self._sessions) == 1 and self._flips[0]:
+            return _flipped(first.step(_flipped(frame), _flipped(masks)))
+        if len(self._sessions) == 1:
+            return first.step(frame, masks)
         labels, _ = label_map(masks, first.geometry.output, first.time)
         pendings = [
             session.submit(_flipped(frame), _flipped(masks))

@@ -19,13 +19,21 @@ def augmented(case, flips):
     return AugmentedSession(views, case.params, case.size, slots=case.slots(3))
 
 
-@pytest.mark.parametrize("policy", ["odds", "labels"])
+@pytest.mark.parametrize("policy", ["odds", "labels", "softmax"])
 def test_one_plain_view_is_no_augmentation(policy):
     toy = case(policy)
     frames, labels = moving_squares(toy.size)
     prompts = {0: only(labels[0], 7), 3: {3: labels[3] == 3}}
     plain = run(toy.session(), frames[:5], prompts)
     np.testing.assert_array_equal(run(augmented(toy, [False]), frames[:5], prompts), plain)
+
+
+def test_one_flipped_view_turns_its_labels_back():
+    toy = case("softmax")
+    frames, labels = moving_squares(toy.size)
+    mirrored = run(toy.session(), frames[:3, :, ::-1], {0: labels[0][:, ::-1]})
+    got = run(augmented(toy, [True]), frames[:3], {0: labels[0]})
+    np.testing.assert_array_equal(got, np.asarray(mirrored)[:, :, ::-1])
 
 
 def test_two_views_are_averaged_after_turning_back():
