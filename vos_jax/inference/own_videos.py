@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 from jaxtyping import PyTree
+from tqdm import tqdm
 
 from vos_jax.inference.runs import Timing, segment_to, session_for
 from vos_jax.io.overlays import OverlayWriter, draw_overlay
@@ -73,7 +74,8 @@ def segment_video(
             in_order.submit(draw, name, frame, labels)
 
         named = ((video.name(number), frame) for number, frame in enumerate(video))
-        segment_to(sink, session, named, masks, timing, encode_batch)
+        shown = tqdm(named, "segmenting", video.length, unit="frame", disable=None)
+        segment_to(sink, session, shown, masks, timing, encode_batch)
     codes.close()
     late = sorted(number for number in masks if number >= timing.frames)
     if late:
