@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from vos_jax.ops.convolution import convolution
+from vos_jax.ops.convolution import convolution, winograd
 from vos_jax.ops.deformable_convolution import deformable_convolution
 
 
@@ -40,6 +40,33 @@ def test_convolution_sums_over_the_kernel(size, stride, shape):
     windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), (1, 2))
     expected = np.einsum("byxcij,ijcf->byxf", windows[:, ::stride, ::stride], kernel)
     np.testing.assert_allclose(convolution(x, kernel, stride), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 8), (7, 18), (33, 61)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_winograd_is_the_plain_convolution(shape, batch):
+    x, kernel = random(0, batch, *shape, 5), random(1, 3, 3, 5, 2)
+    np.testing.assert_allclose(winograd(x, kernel), convolution(x, kernel), atol=2e-5)
+
+
+def test_winograd_has_the_gradients_of_the_plain_convolution():
+    x, kernel, cotangent = random(0, 2, 9, 6, 3), random(1, 3, 3, 3, 4), random(2, 2, 9, 6, 4)
+    fast, plain = (
+        jax.grad(lambda x, kernel, f=f: jnp.vdot(f(x, kernel), cotangent), (0, 1))(x, kernel)
+        for f in (winograd, convolution)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), fast, plain)
+
+
+def test_large_convolutions_are_accurate_and_take_winograd_on_a_cpu():
+    x, kernel = random(0, 1, 80, 70, 64), random(1, 3, 3, 64, 64) / 24
+    exact = np.zeros(x.shape)
+    padded = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for i, j in np.ndindex(3, 3):
+        exact += padded[:, i : i + 80, j : j + 70] @ np.asarray(kernel[i, j], np.float64)
+    found = jax.jit(convolution)(x, kernel)
+    np.testing.assert_allclose(found, exact, atol=3e-5)
+    np.testing.assert_array_equal(found, jax.jit(winograd)(x, kernel))
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.7, 4.0, 100.0])
