@@ -8,7 +8,10 @@ from jaxtyping import Array, Bool, Float
 from vos_jax.core.errors import ConfigError
 from vos_jax.nn.blocks import Dropout, Linear
 from vos_jax.ops.attention import attend
-from vos_jax.ops.soft_masked_attention import soft_masked_attention
+from vos_jax.ops.soft_masked_attention import (
+    projecting_soft_masked_attention,
+    soft_masked_attention,
+)
 
 PACKED_XAVIER = nn.initializers.xavier_uniform()
 
@@ -119,13 +122,23 @@ class SoftMaskedAttention(nn.Module):
         if self.learnable_scales:
             scales = self.param("scales", lambda key: scales)
         c = query.shape[-1]
-        projected = [
-            Linear(c, self.use_bias, dtype=self.dtype, name=name)(x)
-            for name, x in (("q_proj", query), ("k_proj", key), ("v_proj", value))
-        ]
-        drop = Dropout(self.dropout, name="drop")
-        attended, weights = soft_masked_attention(
-            *projected, mask, scales, key_padding_mask, drop_weights=drop
+        q_proj, k_proj, v_proj = (
+            Linear(c, self.use_bias, dtype=self.dtype, name=name)
+            for name in ("q_proj", "k_proj", "v_proj")
         )
+        few = query.shape[1] * self.heads < c and not self.is_initializing()
+        query = q_proj(query)
+        if few and key_padding_mask is None and not self.has_rng("dropout"):
+            kernels = [p.get_variable("params", "kernel") for p in (k_proj, v_proj)]
+            attended, weights = projecting_soft_masked_attention(
+                *(x.astype(self.dtype) for x in (query, key, value, *kernels)), mask, scales
+            )
+            if self.use_bias:
+                attended += v_proj.get_variable("params", "bias").astype(self.dtype)
+        else:
+            drop = Dropout(self.dropout, name="drop")
+            attended, weights = soft_masked_attention(
+                query, k_proj(key), v_proj(value), mask, scales, key_padding_mask, drop
+            )
         output = Linear(c, dtype=self.dtype, name="out_proj")(attended)
         return (output, weights) if return_weights else output

@@ -7,7 +7,10 @@ import pytest
 from jax.test_util import check_grads
 
 from vos_jax.ops.attention import attend, masked_softmax
-from vos_jax.ops.soft_masked_attention import soft_masked_attention
+from vos_jax.ops.soft_masked_attention import (
+    projecting_soft_masked_attention,
+    soft_masked_attention,
+)
 
 
 def by_hand(query, key, value, heads, extra=None, ignored=None):
@@ -128,3 +131,18 @@ def test_soft_masked_attention_computes_in_the_dtype_of_its_inputs():
     query, key, value = (jnp.asarray(x, jnp.bfloat16) for x in arrays())
     out, weights = soft_masked_attention(query, key, value, jnp.ones((2, 3, 5)), jnp.ones(2))
     assert out.dtype == weights.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+@pytest.mark.parametrize("width", [5, 8, 12])
+def test_projecting_attention_is_that_of_projected_keys_and_values(heads, width):
+    rng = np.random.default_rng(3)
+    query, _, _ = arrays()
+    key, value = (jnp.asarray(rng.standard_normal((2, 5, width)), jnp.float32) for _ in range(2))
+    kernels = [jnp.asarray(rng.standard_normal((width, 8)), jnp.float32) for _ in range(2)]
+    mask, scales = soft_mask(), jnp.arange(1.0, heads + 1)
+    found = projecting_soft_masked_attention(query, key, value, *kernels, mask, scales)
+    bias = jnp.asarray(rng.standard_normal(8), jnp.float32)
+    projected = key @ kernels[0] + bias, value @ kernels[1]
+    expected = soft_masked_attention(query, *projected, mask, scales)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), found, expected)

@@ -205,6 +205,17 @@ def test_soft_masked_attention_works_like_multi_head_attention(learnable):
     )
 
 
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("queries", [2, 3, 4, 5])
+def test_soft_masked_attention_is_the_same_for_few_and_many_queries(queries, use_bias):
+    module = SoftMaskedAttention(4, use_bias=use_bias)
+    query, x = (jax.random.normal(KEY, (2, n, 16)) for n in (queries, 7))
+    mask = jax.random.uniform(KEY, (2, queries, 7))
+    params = jax.jit(module.init)(KEY, query, x, x, mask)
+    whole = module.apply(params, query, x, x + 1, mask, jnp.zeros((2, 7), bool))
+    np.testing.assert_allclose(module.apply(params, query, x, x + 1, mask), whole, atol=1e-5)
+
+
 def test_soft_masked_attention_can_do_without_input_biases():
     x = jnp.ones((1, 2, 8))
     params = jax.eval_shape(
