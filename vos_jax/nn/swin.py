@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int8, Shaped
 
 from vos_jax.core.errors import ConfigError
 from vos_jax.nn.blocks import DropPath, Linear, layer_norm
+from vos_jax.nn.strips import in_strips
+from vos_jax.ops.strips import strips
 
 VARIANTS = {
     "tiny": {"width": 96, "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 24), "drop_path": 0.2},
@@ -97,30 +99,31 @@ class WindowAttention(nn.Module):
             x = jnp.roll(x, (-self.shift, -self.shift), (1, 2))
         padded = x.shape[1:3]
         tokens = to_windows(x, self.window)
-        qkv = Linear(3 * c, dtype=self.dtype, name="qkv")(tokens)
-        attended = self._attend(qkv, padded)
-        out = Linear(c, dtype=self.dtype, name="proj")(attended)
+        regions = shift_regions(*padded, self.window, self.shift).astype(np.int8)
+        regions = jnp.tile(regions, (len(x), 1))
+        rows = len(x) * padded[0] // self.window
+        count = strips(rows, 3 * tokens.size)
+        out = in_strips(WindowAttention._attend, self, count, tokens, regions)
         out = from_windows(out, self.window, *padded)
         if self.shift:
             out = jnp.roll(out, (self.shift, self.shift), (1, 2))
         return out[:, :height, :width]
 
     def _attend(
-        self, qkv: Float[Array, "w n qkv"], padded: tuple[int, int]
+        self, tokens: Float[Array, "w n c"], regions: Int8[Array, "w n"]
     ) -> Float[Array, "w n c"]:
-        windows, n, c = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        windows, n, c = tokens.shape
+        qkv = Linear(3 * c, dtype=self.dtype, name="qkv")(tokens)
         q, k, v = jnp.moveaxis(qkv.reshape(windows, n, 3, self.heads, -1), 2, 0)
         scale = (c // self.heads) ** -0.5
         logits = jnp.einsum("wnhd,wshd->whns", q * scale, k).astype(jnp.float32)
         logits = logits + self._bias()
         if self.shift:
-            regions = shift_regions(*padded, self.window, self.shift)
-            apart = regions[:, :, None] != regions[:, None]
-            penalty = jnp.where(apart, REGION_PENALTY, 0.0)[:, None]
-            per_image = logits.reshape(-1, len(regions), *logits.shape[1:])
-            logits = (per_image + penalty).reshape(logits.shape)
+            apart = regions[:, None, :, None] != regions[:, None, None]
+            logits = logits + jnp.where(apart, REGION_PENALTY, 0.0)
         weights = jax.nn.softmax(logits, -1).astype(self.dtype)
-        return jnp.einsum("whns,wshd->wnhd", weights, v).reshape(windows, n, c)
+        attended = jnp.einsum("whns,wshd->wnhd", weights, v).reshape(windows, n, c)
+        return Linear(c, dtype=self.dtype, name="proj")(attended)
 
     def _bias(self) -> Float[Array, "h n n"]:
         rows = (2 * self.window - 1) ** 2
@@ -149,15 +152,19 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y x c"]:
         """Adds both branches to the map."""
-        c = x.shape[-1]
         attention = WindowAttention(self.heads, self.window, self.shift, self.dtype, name="attn")
         normed = layer_norm(self.dtype, name="norm1")(x)
         x = x + DropPath(self.drop_path)(attention(normed))
-        hidden = Linear(4 * c, dtype=self.dtype, name="fc1")(
-            layer_norm(self.dtype, name="norm2")(x)
-        )
+        rows = x.reshape(-1, *x.shape[2:])
+        count = strips(len(rows), 4 * rows.size)
+        branch = in_strips(Block._perceptron, self, count, rows).reshape(x.shape)
+        return x + DropPath(self.drop_path)(branch)
+
+    def _perceptron(self, x: Float[Array, "y x c"]) -> Float[Array, "y x c"]:
+        normed = layer_norm(self.dtype, name="norm2")(x)
+        hidden = Linear(4 * x.shape[-1], dtype=self.dtype, name="fc1")(normed)
         hidden = jax.nn.gelu(hidden, approximate=False)
-        return x + DropPath(self.drop_path)(Linear(c, dtype=self.dtype, name="fc2")(hidden))
+        return Linear(x.shape[-1], dtype=self.dtype, name="fc2")(hidden)
 
 
 class PatchMerging(nn.Module):

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
+from vos_jax.ops.strips import strips
+
 TAPS = 9
 
 
@@ -18,7 +20,7 @@ def deformable_convolution(
 
     Tap k = 3 i + j of pixel (y, x) reads the map at (y - 1 + i + offsets[2k],
     x - 1 + j + offsets[2k + 1]), bilinearly; neighbours outside the map count as zero. Works
-    tap by tap: a gather of rows of channels and a product, so that memory stays small.
+    tap by tap and strip by strip: a gather of rows of channels and a product, in little memory.
 
     Args:
         x: maps.
@@ -28,17 +30,20 @@ def deformable_convolution(
     """
     b, height, width, c = x.shape
     flat = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, -1, c)
-    rows, columns = tap_positions(offsets)
+    count = strips(height, 3 * x.size)
+    places = [p.reshape(TAPS, b, count, -1) for p in tap_positions(offsets)]
+    taps = kernel.reshape(TAPS, c, -1)
 
     def add_tap(total, tap):
         row, column, weights = tap
-        sampled = sample(flat, row, column, (height, width))
-        return total + sampled @ weights, None
+        return total + sample(flat, row, column, (height, width)) @ weights, None
 
-    taps = (rows, columns, kernel.reshape(TAPS, c, -1))
-    start = jnp.broadcast_to(bias, (b, height * width, bias.shape[0]))
-    total, _ = jax.lax.scan(add_tap, start, taps)
-    return total.reshape(b, height, width, -1)
+    def strip(places):
+        start = jnp.broadcast_to(bias, (b, height * width // count, bias.shape[0]))
+        return jax.lax.scan(add_tap, start, (*places, taps))[0]
+
+    out = jax.lax.map(strip, [jnp.moveaxis(p, 2, 0) for p in places])
+    return jnp.moveaxis(out, 0, 1).reshape(b, height, width, -1)
 
 
 def sample(

@@ -13,8 +13,10 @@ from jaxtyping import Array, Bool, Float
 from vos_jax.core.resize import resize
 from vos_jax.nn.blocks import TORCH_KERNEL, Conv, Dropout, GroupNorm, Linear, layer_norm, torch_bias
 from vos_jax.nn.positions import sinusoidal_map
+from vos_jax.nn.strips import in_strips
 from vos_jax.ops.attention import attend
 from vos_jax.ops.deformable_convolution import deformable_convolution
+from vos_jax.ops.strips import strips
 
 
 class DeformableConv(nn.Module):
@@ -84,14 +86,33 @@ class DecoderLayer(nn.Module):
         x = x + GroupNorm(self.groups, self.dtype, name="conv_norm")(jax.nn.relu(conv(x)))
         key = self._project("k_proj", descriptors + embedding, background)
         value = self._project("v_proj", descriptors, background)
-        query = Linear(c, dtype=self.dtype, name="q_proj")(x + positions)
+        size = self.heads * key.shape[1] * x.size // c
+        count = 1 if self.has_rng("dropout") else strips(x.shape[1], size)
+
+        def read(layer, *rows):
+            return layer._read(*rows, key, value, ignored)
+
+        return in_strips(read, self, count, x.swapaxes(0, 1), positions[:, None]).swapaxes(0, 1)
+
+    def _read(
+        self,
+        rows: Float[Array, "y b x c"],
+        positions: Float[Array, "y 1 x c"],
+        key: Float[Array, "b k c"],
+        value: Float[Array, "b k c"],
+        ignored: Bool[Array, "b k"] | None,
+    ) -> Float[Array, "y b x c"]:
+        c = rows.shape[-1]
+        x = rows.swapaxes(0, 1)
+        query = Linear(c, dtype=self.dtype, name="q_proj")(x + positions.swapaxes(0, 1))
         tokens = query.reshape(len(x), -1, c)
         drop = Dropout(self.dropout, name="drop")
         attended = attend(tokens, key, value, self.heads, ignored, drop_logits=drop)
         x = self._join("norm1", x, attended.reshape(x.shape))
         hidden = jax.nn.relu(Linear(self.hidden, dtype=self.dtype, name="fc1")(x))
         hidden = Dropout(self.dropout)(hidden)
-        return self._join("norm2", x, Linear(c, dtype=self.dtype, name="fc2")(hidden))
+        x = self._join("norm2", x, Linear(c, dtype=self.dtype, name="fc2")(hidden))
+        return x.swapaxes(0, 1)
 
     def _project(self, name: str, x: Float[Array, "b m n c"], background: int) -> Array:
         b, c = x.shape[0], x.shape[-1]
