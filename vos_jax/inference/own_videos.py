@@ -74,10 +74,9 @@ def segment_video(
             in_order.submit(draw, name, frame, labels)
 
         named = ((video.name(number), frame) for number, frame in enumerate(video))
-        shown = tqdm(named, "segmenting", video.length, unit="frame", disable=None)
-        segment_to(sink, session, shown, masks, timing, encode_batch)
+        named = tqdm(named, "segmenting", video.length, unit="frame", disable=None)
+        segment_to(sink, session, named, masks, timing, encode_batch)
     codes.close()
-    late = sorted(number for number in masks if number >= timing.frames)
-    if late:
+    if late := sorted(number for number in masks if number >= timing.frames):
         log.warning("masks for frames %s were not used: there are %d", late, timing.frames)
     return timing
