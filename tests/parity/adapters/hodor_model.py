@@ -36,7 +36,7 @@ def build(case: Case, **settings):
     backbone = case.config.get("backbone", "swin_tiny")
     module = registry.build("hodor", backbone=backbone, **(found | settings))
     params, _ = registry.entry("hodor").names.convert(case.weights())
-    return module, params
+    return module, jax.tree.map(jnp.asarray, params)
 
 
 def nchw(x):

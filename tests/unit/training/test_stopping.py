@@ -26,6 +26,15 @@ def test_without_a_signal_the_handlers_return_too():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.fixture(name="interrupts")
+def python_handles_interrupts():
+    """Python's own handling; a job started in the background is told to ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_second_interrupt_acts_as_usual():
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGINT)
