@@ -164,29 +164,6 @@ class NameMap:
         return None if is_dropped else matches[0]
 
 
-def check_complete(params: Mapping[str, Any], expected: Mapping[str, Any], source: str) -> None:
-    """Checks converted parameters against the tree a module needs.
-
-    Args:
-        params: nested dict of arrays.
-        expected: nested dict with the same keys, of anything with a `shape`.
-        source: the file's name, for the message.
-
-    Raises:
-        CheckpointError: a parameter is missing, too many, or of another shape.
-    """
-    ours, needed = flatten(expected), flatten(params)
-    for path in sorted(set(ours) | set(needed)):
-        if path not in needed:
-            raise CheckpointError(f"{source}: no tensor for {path!r}; check the model's settings")
-        if path not in ours:
-            raise CheckpointError(f"{source}: the model has no {path!r}; check its settings")
-        if tuple(needed[path].shape) != tuple(ours[path].shape):
-            raise CheckpointError(
-                f"{source}: {path!r} has shape {needed[path].shape}, the model {ours[path].shape}"
-            )
-
-
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Returns the leaves of a nested dict by their path, joined by "/"."""
     leaves = {}

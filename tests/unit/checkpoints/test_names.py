@@ -9,7 +9,6 @@ from vos_jax.checkpoints.names import (
     LINEAR,
     NameMap,
     Rule,
-    check_complete,
     flatten,
     layer,
     norm,
@@ -122,21 +121,3 @@ def test_a_tensor_may_not_match_twice(other):
 def test_names_are_matched_whole():
     with pytest.raises(CheckpointError, match="not known"):
         PART.convert({"xfc.weight": np.zeros((1, 1))})
-
-
-def test_complete_parameters_pass():
-    params = {"a": {"b": np.zeros((2, 3))}}
-    check_complete(params, {"a": {"b": np.ones((2, 3))}}, "file.pth")
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({}, "no tensor for 'a/b'"),
-        ({"a": {"b": np.zeros((2, 3)), "c": np.zeros(1)}}, "no 'a/c'"),
-        ({"a": {"b": np.zeros((3, 2))}}, r"'a/b' has shape \(3, 2\), the model \(2, 3\)"),
-    ],
-)
-def test_incomplete_parameters_are_refused(params, message):
-    with pytest.raises(CheckpointError, match=f"file.pth: .*{message}"):
-        check_complete(params, {"a": {"b": np.zeros((2, 3))}}, "file.pth")

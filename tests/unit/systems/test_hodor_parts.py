@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from vos_jax.checkpoints.names import flatten
-from vos_jax.core.errors import CheckpointError, ConfigError
+from vos_jax.core.errors import ConfigError
 from vos_jax.nn.attention import MultiHeadAttention, SoftMaskedAttention, default_scales
 from vos_jax.systems.hodor.decoder import PixelDecoder
 from vos_jax.systems.hodor.descriptors import DescriptorEncoder, initial_descriptors
-from vos_jax.systems.hodor.weights import HODOR, convert_detector, tie_layers
+from vos_jax.systems.hodor.weights import HODOR, tie_layers
 
 KEY = jax.random.key(0)
 ENCODER = DescriptorEncoder(channels=16, heads=4, layers=2, hidden=32)
@@ -262,29 +262,6 @@ def test_tied_layers_are_copies_of_the_first(encoded):
     for path, leaf in flatten(tied["encoder"]["layer_1"]).items():
         np.testing.assert_array_equal(leaf, flatten(params["layer_0"])[path])
     np.testing.assert_array_equal(tied["encoder"]["object_embedding"], params["object_embedding"])
-
-
-def test_a_detector_gives_swin_and_pyramid_and_its_heads_are_listed():
-    tensors = {
-        "backbone.patch_embed.proj.weight": np.ones((96, 3, 4, 4)),
-        "backbone.layers.0.blocks.0.attn.relative_position_index": np.ones((49, 49), np.int64),
-        "neck.lateral_convs.0.conv.weight": np.ones((256, 96, 1, 1)),
-        "rpn_head.bias": np.ones(1),
-    }
-    params, report = convert_detector(tensors)
-    assert params["swin"]["patch_embed"]["proj"]["kernel"].shape == (48, 96)
-    assert params["pyramid"]["lateral_0"]["kernel"].shape == (1, 1, 96, 256)
-    assert report.ignored == ("rpn_head.bias",)
-    assert report.dropped == ("backbone.layers.0.blocks.0.attn.relative_position_index",)
-    assert report.used["neck.lateral_convs.0.conv.weight"] == "pyramid/lateral_0/kernel"
-
-
-@pytest.mark.parametrize("missing", ["backbone.", "neck."])
-def test_a_detector_without_a_part_is_refused(missing):
-    tensors = {"backbone.norm0.bias": np.ones(1), "neck.fpn_convs.0.conv.bias": np.ones(1)}
-    kept = {name: value for name, value in tensors.items() if not name.startswith(missing)}
-    with pytest.raises(CheckpointError, match=missing):
-        convert_detector(kept)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,10 @@ parts that the official network makes and never uses.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from vos_jax.checkpoints.names import (
     CONV,
     LINEAR,
     NameMap,
-    Report,
     Rule,
     Transform,
     layer,
@@ -119,29 +116,6 @@ HODOR = (
     + ENCODER.under(r"encoder\.", "encoder/")
     + DECODER.under(r"decoder\.", "decoder/")
 )
-
-
-def convert_detector(tensors: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], Report]:
-    """Converts the detection checkpoint that training starts from.
-
-    Args:
-        tensors: its `state_dict`: names under `backbone.` are the Swin's, those under `neck.` the
-            pyramid's; others (the detector's heads) are listed in the report as ignored.
-
-    Returns:
-        Parameters `swin` and `pyramid` of the backbone without the pyramid's norms, which the
-        detector does not have, and the report.
-
-    Raises:
-        CheckpointError: a part is missing or has unknown tensors.
-    """
-    swin, swin_report = SWIN.convert(tensors, "backbone.")
-    pyramid, pyramid_report = PYRAMID.convert(tensors, "neck.")
-    used = {name: f"swin/{path}" for name, path in swin_report.used.items()}
-    used |= {name: f"pyramid/{path}" for name, path in pyramid_report.used.items()}
-    ignored = tuple(name for name in swin_report.ignored if name in set(pyramid_report.ignored))
-    dropped = swin_report.dropped + pyramid_report.dropped
-    return {"swin": swin, "pyramid": pyramid}, Report(used, dropped, ignored)
 
 
 def tie_layers(params: Mapping[str, Any]) -> dict[str, Any]:
