@@ -87,7 +87,7 @@ class Journal:
 
     def note(self, name: str, seconds: float, command: str = "") -> None:
         """Enters a step that was done."""
-        self.steps.append(Step(name, command, round(seconds, 1)))
+        self.steps.append(Step(name, command, seconds))
         self._save()
 
     def _check(self, settings: Mapping[str, int]) -> None:
