@@ -1,7 +1,7 @@
 """Geometric changes that move a frame and its labels together: projections and crops.
 
-A warp is one drawn change with the methods `frame` (smooth) and `labels` (nearest); both keep
-the size. What a warp cannot know, because it lies outside the source, becomes 0.
+A warp is one drawn change with the methods `frame` (smooth), `labels` and `valid` (nearest);
+all keep the size. What a warp cannot know, because it lies outside the source, has label 0.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,12 @@ import numpy as np
 
 Size = tuple[int, int]
 
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+}
+
 
 class Warp(Protocol):
     """A change of geometry that keeps the size of what it is applied to."""
@@ -23,31 +29,45 @@ class Warp(Protocol):
     def labels(self, labels: np.ndarray) -> np.ndarray:
         """The warped labels, uint8 [h, w], each value one of the source's or 0."""
 
+    def valid(self, valid: np.ndarray) -> np.ndarray:
+        """Where the warped frame shows image, bool [h, w]; no invented pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A projective map with linear interpolation.
+    """A projective map that samples points, without antialiasing.
 
     Attributes:
         matrix: [3, 3], takes (x, y, 1) of the source to the result; pixel centres are whole
             numbers.
+        interpolation: of frames, a key of `INTERPOLATIONS`.
+        label_interpolation: of labels; other than "nearest" for soft planes of one object.
+        fill: colour of a frame outside the source.
     """
 
     matrix: np.ndarray
+    interpolation: str = "bilinear"
+    label_interpolation: str = "nearest"
+    fill: tuple[int, int, int] = (0, 0, 0)
 
     def frame(self, frame: np.ndarray) -> np.ndarray:
-        """Interpolates linearly."""
-        return self._warp(frame, cv2.INTER_LINEAR)
+        """Interpolates; at the source's rim towards the fill colour."""
+        return self._warp(frame, self.interpolation, self.fill)
 
     def labels(self, labels: np.ndarray) -> np.ndarray:
-        """Takes the nearest pixel."""
-        return self._warp(labels, cv2.INTER_NEAREST)
+        """Takes the nearest pixel, unless set otherwise."""
+        return self._warp(labels, self.label_interpolation, 0)
 
-    def _warp(self, image: np.ndarray, interpolation: int) -> np.ndarray:
+    def valid(self, valid: np.ndarray) -> np.ndarray:
+        """Takes the nearest pixel."""
+        return self._warp(valid.view(np.uint8), "nearest", 0).view(np.bool_)
+
+    def _warp(self, image: np.ndarray, interpolation: str, fill) -> np.ndarray:
         size = image.shape[1::-1]
+        how = {"flags": INTERPOLATIONS[interpolation], "borderValue": fill}
         if np.array_equal(self.matrix[2], (0, 0, 1)):
-            return cv2.warpAffine(image, self.matrix[:2], size, flags=interpolation)
-        return cv2.warpPerspective(image, self.matrix, size, flags=interpolation)
+            return cv2.warpAffine(image, self.matrix[:2], size, **how)
+        return cv2.warpPerspective(image, self.matrix, size, **how)
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,10 @@ class Crop:
         """Takes the nearest pixel, sampling at pixel centres."""
         return resize_labels(self.cut(labels), labels.shape)
 
+    def valid(self, valid: np.ndarray) -> np.ndarray:
+        """Takes the nearest pixel."""
+        return self.labels(valid)
+
 
 def warp_all(
     frame: np.ndarray, labels: np.ndarray, warps: Sequence[Warp]
@@ -83,13 +107,12 @@ def warp_all(
         warps: in order of application.
 
     Returns:
-        The frame, the labels and `valid`, bool [h, w]: False where a warp invented pixels
-        (there an all-ones image, warped the same way, is zero).
+        The frame, the labels and `valid`, bool [h, w]: False where a warp invented pixels.
     """
-    valid = np.ones(labels.shape, np.uint8)
+    valid = np.ones(labels.shape, np.bool_)
     for warp in warps:
-        frame, labels, valid = warp.frame(frame), warp.labels(labels), warp.frame(valid)
-    return frame, labels, valid > 0
+        frame, labels, valid = warp.frame(frame), warp.labels(labels), warp.valid(valid)
+    return frame, labels, valid
 
 
 def affine(
@@ -116,9 +139,14 @@ def affine(
         [np.sin(turn), np.cos(turn + across)],
     ]
     linear = scale * np.array(rotation) @ [[np.cos(down), 0], [np.sin(down), 1]]
+    return Projection(about_centre(size, linear, np.multiply(translate, size[::-1])))
+
+
+def about_centre(size: Size, linear: np.ndarray, shift: Sequence[float]) -> np.ndarray:
+    """The matrix [3, 3] of a linear map [2, 2] about the centre, then a shift (x, y) in pixels."""
     centre = (np.array(size[::-1]) - 1) / 2
-    shift = centre - linear @ centre + np.multiply(translate, size[::-1])
-    return Projection(np.vstack([np.column_stack([linear, shift]), [0, 0, 1]]))
+    moved = centre - linear @ centre + shift
+    return np.vstack([np.column_stack([linear, moved]), [0, 0, 1]])
 
 
 def random_affine(
