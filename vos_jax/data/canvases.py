@@ -18,20 +18,18 @@ from vos_jax.data.warps import Size, resize_frame, resize_labels, resize_valid
 SizeRule = Callable[[Size], Size]
 """Size of a source image to its training size, e.g. `partial(by_area, pixels=300_000)`."""
 
-MULTIPLE = 32
 
-
-def check_canvases(canvases: Sequence[Size]) -> tuple[Size, ...]:
+def check_canvases(canvases: Sequence[Size], multiple: int) -> tuple[Size, ...]:
     """The canvases as pairs of whole numbers.
 
     Raises:
-        ConfigError: none given, or one whose sides are not positive multiples of 32.
+        ConfigError: none given, or one whose sides are not positive multiples of `multiple`.
     """
     checked = tuple((int(height), int(width)) for height, width in canvases)
-    wrong = [size for size in checked if min(size) < MULTIPLE or any(s % MULTIPLE for s in size)]
+    wrong = [size for size in checked if min(size) < multiple or any(s % multiple for s in size)]
     if wrong or not checked:
         raise ConfigError(
-            f"canvases must be (height, width) pairs of multiples of {MULTIPLE}, not {canvases}"
+            f"canvases must be (height, width) pairs of multiples of {multiple}, not {canvases}"
         )
     return checked
 

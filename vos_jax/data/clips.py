@@ -4,20 +4,27 @@ A source knows from the index alone what its items are (`counts`, `sizes`) and m
 of one item with `clip(item, objects, rng)`, of `times` frames.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import logging
 from typing import Protocol
 
 import numpy as np
 
-from vos_jax.core.errors import ConfigError, ImageError
+from vos_jax.core.errors import ConfigError
 from vos_jax.data.augment import Sample, StillAugmentation, VideoAugmentation
-from vos_jax.data.planes import object_planes
-from vos_jax.data.records import Frame, Objects, RecordSet
-from vos_jax.data.sampling import later_frames
-from vos_jax.io.images import decode_image
+from vos_jax.data.frame_sampling import later_frames, neighbours
+from vos_jax.data.items import (
+    draw_objects,
+    eligible_objects,
+    frame_sizes,
+    object_labels,
+    objects_per_frame,
+    picture,
+)
+from vos_jax.data.records import RecordSet
 
-Augmentation = StillAugmentation | VideoAugmentation
+_log = logging.getLogger(__name__)
+
+REFERENCES = ("middle", "last")
 
 
 class ClipSource(Protocol):
@@ -25,7 +32,8 @@ class ClipSource(Protocol):
 
     Attributes:
         times: frames of a clip.
-        counts: int [n], objects that can be drawn from each item.
+        counts: int [n], objects that can be drawn from each item; the samples are balanced
+            over them. None where the source itself decides how many it takes.
         sizes: int [n, 2], height and width of each item's frames.
     """
 
@@ -34,7 +42,10 @@ class ClipSource(Protocol):
     sizes: np.ndarray
 
     def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
-        """The clip of an item with so many of its objects, drawn at random."""
+        """The clip of an item with so many of its objects, drawn at random.
+
+        Without `counts`, `objects` is the largest number allowed.
+        """
 
 
 class StillClips:
@@ -58,12 +69,12 @@ class StillClips:
         """
         self.times = 1 + augmentation.others
         self._records, self._augmentation = records, augmentation
-        self._eligible = _eligible(records, min_area, min_side)
+        self._eligible = eligible_objects(records, min_area, min_side)
         annotated = np.flatnonzero(records.index.frames["annotated"])
-        counts = _objects_per_frame(records, self._eligible)[annotated]
+        counts = objects_per_frame(records, self._eligible)[annotated]
         self._frames = annotated[counts > 0]
         self.counts = counts[counts > 0]
-        self.sizes = _sizes(records, self._frames)
+        self.sizes = frame_sizes(records, self._frames)
 
     def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
         """Draws objects and augments.
@@ -72,10 +83,10 @@ class StillClips:
             ImageError, RecordError: the record cannot be read.
         """
         number = int(self._frames[item])
-        ids = _draw_objects(self._records, self._eligible, number, objects, rng)
+        ids = draw_objects(self._records, self._eligible, number, objects, rng)
         frame = self._records[number]
         labels = object_labels(frame, ids)
-        return self._augmentation(_image(frame), labels, objects, rng)
+        return self._augmentation(picture(frame), labels, objects, rng)
 
 
 class VideoClips:
@@ -113,15 +124,15 @@ class VideoClips:
             raise ConfigError(f"max_gap {max_gap} leaves no room for {others} later frames")
         self.times = 1 + others
         self._records, self._augmentation, self._max_gap = records, augmentation, max_gap
-        self._eligible = _eligible(records, min_area, min_side)
+        self._eligible = eligible_objects(records, min_area, min_side)
         frames, videos = records.index.frames, records.index.videos
         lengths, firsts = (videos[field][frames["video"]] for field in ("frames", "first_frame"))
         times = np.arange(len(frames)) - firsts.astype(np.int64)
-        counts = _objects_per_frame(records, self._eligible)
+        counts = objects_per_frame(records, self._eligible)
         usable = (times < lengths.astype(np.int64) - others - 1) & frames["annotated"]
         self._frames = np.flatnonzero(usable & (counts > 0))
         self.counts = counts[self._frames]
-        self.sizes = _sizes(records, self._frames)
+        self.sizes = frame_sizes(records, self._frames)
 
     def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
         """Draws later frames and objects, and augments.
@@ -132,13 +143,13 @@ class VideoClips:
         number = int(self._frames[item])
         video = self._records.index.videos[self._records.index.frames["video"][number]]
         first = int(video["first_frame"])
-        ids = _draw_objects(self._records, self._eligible, number, objects, rng)
+        ids = draw_objects(self._records, self._eligible, number, objects, rng)
         later = later_frames(
             rng, number - first, int(video["frames"]), self.times - 1, self._max_gap
         )
         frames = [self._records[number], *(self._records[first + t] for t in later)]
         sample = self._augmentation(
-            [_image(frame) for frame in frames],
+            [picture(frame) for frame in frames],
             [object_labels(frame, ids) for frame in frames],
             objects,
             rng,
@@ -147,76 +158,88 @@ class VideoClips:
         return sample
 
 
-def object_labels(frame: Frame, ids: Sequence[int]) -> np.ndarray:
-    """The labels of some objects of a frame, numbered 1.. in the order of `ids`.
+class SparseVideoClips:
+    """Clips of videos of which a single frame's labels are used: every video is an item.
 
-    Where objects overlap, the later one is on top. An object that is not on the frame, and
-    void, leave background.
-
-    Returns:
-        uint8 [h, w].
-
-    Raises:
-        RecordError: a mask cannot be decoded.
+    Frame 0 of a clip is the video's reference frame, the others lie on one side of it, in random
+    order; they count as unlabelled, and their masks are never decoded. Any number of objects up
+    to the slots is taken, so the samples are not balanced over it.
     """
-    rows = {identity: row for row, identity in enumerate(frame.objects.ids.tolist())}
-    found = [(number, rows[i]) for number, i in enumerate(ids, start=1) if i in rows]
-    labels = np.zeros((frame.height, frame.width), np.uint8)
-    chosen = _only(frame, [row for _, row in found])
-    for (number, _), plane in zip(found, object_planes(chosen), strict=True):
-        labels[plane] = number
-    return labels
 
+    counts = None
 
-def _only(frame: Frame, rows: list[int]) -> Frame:
-    """The frame with some of its objects, so that no other mask is decoded."""
-    objects = frame.objects
-    rles = tuple(objects.rles[row] for row in rows) if objects.rles else ()
-    return replace(frame, objects=Objects(ids=objects.ids[rows], rles=rles))
+    def __init__(
+        self,
+        records: RecordSet,
+        augmentation: VideoAugmentation,
+        *,
+        others: int = 2,
+        max_gap: int = 6,
+        reference: str = "middle",
+        min_area: float = 2000,
+        min_side: float = 20,
+    ):
+        """Looks up every video's reference frame; videos without one are left out.
 
+        Args:
+            records: the prepared set.
+            augmentation: varies the clips; HODOR draws the colour per frame here.
+            others: frames besides the reference frame.
+            max_gap: farthest distance from it, frames (YouTube-VOS 6, DAVIS 12).
+            reference: which of the labelled frames with a large enough object it is: the one
+                nearest the "middle" of the video, or the "last", as in the published code.
+            min_area: an object's area on the reference must exceed it, pixels.
+            min_side: the smaller side of its box must exceed it, pixels.
 
-def _image(frame: Frame) -> np.ndarray:
-    image = decode_image(frame.image, _name(frame))
-    if image.shape[:2] != (frame.height, frame.width):
-        raise ImageError(
-            f"{_name(frame)}: the image is {image.shape[1]}x{image.shape[0]}, its masks "
-            f"{frame.width}x{frame.height}; prepare the data set again"
+        Raises:
+            ConfigError: an unknown reference, or so many frames do not fit into the gap.
+        """
+        if reference not in REFERENCES:
+            raise ConfigError(f"reference is {reference!r}; known are {', '.join(REFERENCES)}")
+        if max_gap < others:
+            raise ConfigError(f"max_gap {max_gap} leaves no room for {others} other frames")
+        self.times = 1 + others
+        self._records, self._augmentation, self._max_gap = records, augmentation, max_gap
+        self._eligible = eligible_objects(records, min_area, min_side)
+        self._objects = objects_per_frame(records, self._eligible)
+        self._frames = self._references(reference)
+        self.sizes = frame_sizes(records, self._frames)
+
+    def _references(self, which: str) -> np.ndarray:
+        frames, videos = self._records.index.frames, self._records.index.videos
+        numbers = np.flatnonzero(frames["annotated"] & (self._objects > 0))
+        own = videos[frames["video"][numbers]]
+        lengths, firsts = (own[field].astype(np.int64) for field in ("frames", "first_frame"))
+        times = numbers - firsts
+        distance = np.abs(2 * times - lengths) if which == "middle" else -times
+        order = np.lexsort((distance, frames["video"][numbers]))
+        _, nearest = np.unique(frames["video"][numbers][order], return_index=True)
+        chosen = order[nearest]
+        room = np.maximum(times, lengths - 1 - times)[chosen] >= self.times - 1
+        _log.info("%d of %d videos have a reference frame and room", room.sum(), len(videos))
+        return numbers[chosen[room]]
+
+    def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
+        """Draws the other frames and at most so many objects, and augments.
+
+        Raises:
+            ImageError, RecordError: a record cannot be read.
+        """
+        number = int(self._frames[item])
+        video = self._records.index.videos[self._records.index.frames["video"][number]]
+        first = int(video["first_frame"])
+        drawn = min(objects, int(self._objects[number]))
+        ids = draw_objects(self._records, self._eligible, number, drawn, rng)
+        others = neighbours(
+            rng, number - first, int(video["frames"]), self.times - 1, self._max_gap
         )
-    return image
-
-
-def _name(frame: Frame) -> str:
-    return f"{frame.video}/{frame.name}"
-
-
-def _eligible(records: RecordSet, min_area: float, min_side: float) -> np.ndarray:
-    """Which rows of the index's objects may be drawn: bool [n]. Crowd regions may not."""
-    objects = records.index.objects
-    large = (objects["area"] > min_area) & (objects["box"][:, 2:].min(axis=1) > min_side)
-    return large & ~objects["crowd"]
-
-
-def _objects_per_frame(records: RecordSet, eligible: np.ndarray) -> np.ndarray:
-    frames = records.index.frames
-    before = np.concatenate([[0], np.cumsum(eligible)])
-    first = frames["first_object"].astype(np.int64)
-    return before[first + frames["objects"]] - before[first]
-
-
-def _draw_objects(
-    records: RecordSet,
-    eligible: np.ndarray,
-    number: int,
-    objects: int,
-    rng: np.random.Generator,
-) -> list[int]:
-    """Ids of some eligible objects of a frame, in the order of the index."""
-    row = records.index.frames[number]
-    rows = np.arange(row["objects"]) + int(row["first_object"])
-    chosen = np.sort(rng.choice(rows[eligible[rows]], objects, replace=False))
-    return records.index.objects["id"][chosen].tolist()
-
-
-def _sizes(records: RecordSet, frames: np.ndarray) -> np.ndarray:
-    videos = records.index.videos[records.index.frames["video"][frames]]
-    return np.stack([videos["height"], videos["width"]], axis=-1).astype(np.int64)
+        reference = self._records[number]
+        frames = [reference, *(self._records[first + t] for t in others)]
+        labels = object_labels(reference, ids)
+        unlabelled = [np.zeros_like(labels) for _ in others]
+        sample = self._augmentation(
+            [picture(frame) for frame in frames], [labels, *unlabelled], drawn, rng
+        )
+        sample.present[:] = True
+        sample.labelled[1:] = False
+        return sample

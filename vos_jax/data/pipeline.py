@@ -12,16 +12,16 @@ So the state is just the number of batches handed out.
 import logging
 from collections.abc import Iterator, Sequence
 
-import cv2
 import grain
 import numpy as np
 from absl import flags
 
-from vos_jax.core.errors import ConfigError, ImageError, MaskError, RecordError
+from vos_jax.core.errors import CapacityError, ConfigError, ImageError, MaskError, RecordError
 from vos_jax.data.canvases import SizeRule, check_canvases, choose_canvases, place
 from vos_jax.data.clips import ClipSource
 from vos_jax.data.sampling import Schedule
 from vos_jax.data.warps import Size
+from vos_jax.data.workers import STARTS, settle_in, tells_of_death
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Batches:
         seed: int,
         canvases: Sequence[Size],
         size_rule: SizeRule | None,
+        multiple: int,
         slots: int,
     ):
         """Arguments as of `make_loader`; `rows` are this process's rows.
@@ -59,7 +60,7 @@ class Batches:
             raise ConfigError("all data sources must give clips of one number of frames")
         self._sources, self._weights = zip(*sources, strict=True)
         self._rows, self._batch_size, self._seed = rows, batch_size, seed
-        self._canvases = check_canvases(canvases)
+        self._canvases = check_canvases(canvases, multiple)
         self._size_rule, self._slots = size_rule, slots
         self._schedule = Schedule(
             [source.counts for source in self._sources],
@@ -76,7 +77,7 @@ class Batches:
         return {
             "seed": self._seed,
             "batch_size": self._batch_size,
-            "items": [len(source.counts) for source in self._sources],
+            "items": [len(source.sizes) for source in self._sources],
             "weights": [float(weight) for weight in self._weights],
             "canvases": [list(canvas) for canvas in self._canvases],
             "slots": self._slots,
@@ -115,6 +116,7 @@ class Loader:
     """Iterator over batches with worker processes, a resumable state and a count of failures.
 
     Attributes:
+        batches: random access to what is iterated over.
         failed: records that could not be read so far (in this process, since it was made).
     """
 
@@ -126,7 +128,7 @@ class Loader:
             workers: worker processes; 0 makes batches in a thread of this process.
             max_failed: largest fraction of unreadable samples.
         """
-        self._batches, self._workers, self._max_failed = batches, workers, max_failed
+        self.batches, self._workers, self._max_failed = batches, workers, max_failed
         self._next, self._drawn, self.failed = 0, 0, 0
         self._iterator: Iterator | None = None
 
@@ -139,10 +141,9 @@ class Loader:
 
         Raises:
             RecordError: too many records cannot be read.
+            CapacityError: worker processes die again and again.
         """
-        if self._iterator is None:
-            self._iterator = self._start()
-        batch, failures = next(self._iterator)
+        batch, failures = self._draw()
         self._next += 1
         self._drawn += len(batch["frames"])
         self._count(failures)
@@ -150,7 +151,7 @@ class Loader:
 
     def get_state(self) -> dict:
         """Where the stream stands: a small dict that JSON can hold."""
-        return {"batch": self._next, **self._batches.identity}
+        return {"batch": self._next, **self.batches.identity}
 
     def set_state(self, state: dict) -> None:
         """Goes on where the state was taken, to the bit.
@@ -158,7 +159,7 @@ class Loader:
         Raises:
             ConfigError: the state belongs to another seed, batch size or data.
         """
-        for name, value in self._batches.identity.items():
+        for name, value in self.batches.identity.items():
             if state.get(name) != value:
                 raise ConfigError(
                     f"the checkpoint's data stream had {name} {state.get(name)!r}, not {value!r}; "
@@ -173,13 +174,30 @@ class Loader:
             self._iterator.close()
             self._iterator = None
 
+    def _draw(self) -> tuple[dict[str, np.ndarray], list[str]]:
+        """The next item; workers that died are replaced, since any worker can make any batch."""
+        for _ in range(STARTS):
+            if self._iterator is None:
+                self._iterator = self._start()
+            try:
+                return next(self._iterator)
+            except RuntimeError as error:
+                if not tells_of_death(error):
+                    raise
+                _log.warning("batch %d is made by new workers: %s", self._next, error)
+                self.close()
+        raise CapacityError(
+            f"workers that make batch {self._next} died {STARTS} times; if memory or /dev/shm is "
+            "full, lower config.data.workers"
+        )
+
     def _start(self) -> Iterator:
         """Each worker takes every `workers`-th batch and keeps a few finished.
 
         Grain reads absl flags of its own when it starts workers, and our commands parse none.
         """
         reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCHED)
-        dataset = grain.MapDataset.source(self._batches)
+        dataset = grain.MapDataset.source(self.batches)
         dataset = dataset.slice(slice(self._next, None)).to_iter_dataset(reading)
         if self._workers:
             if not flags.FLAGS.is_parsed():
@@ -187,7 +205,7 @@ class Loader:
             processes = grain.MultiprocessingOptions(
                 num_workers=self._workers, per_worker_buffer_size=1
             )
-            dataset = dataset.mp_prefetch(processes, worker_init_fn=_use_one_core)
+            dataset = dataset.mp_prefetch(processes, worker_init_fn=settle_in)
         return iter(dataset)
 
     def _count(self, failures: list[str]) -> None:
@@ -208,6 +226,7 @@ def make_loader(
     seed: int,
     canvases: Sequence[Size],
     size_rule: SizeRule | None = None,
+    multiple: int = 32,
     slots: int = 4,
     workers: int = 0,
     process_index: int = 0,
@@ -225,9 +244,10 @@ def make_loader(
         sources: sources of clips with their share of the samples.
         batch_size: clips of a batch over all processes.
         seed: determines the whole stream.
-        canvases: (h, w) of the batches, multiples of 32; see `canvases`.
+        canvases: (h, w) of the batches; see `canvases`.
         size_rule: size of a source image to its training size, reduced where a canvas is too
             small; None takes the largest that fits.
+        multiple: of which the canvases' sides must be multiples.
         slots: object slots o, which is also the largest number of objects of a clip.
         workers: worker processes; the stream does not depend on it.
         process_index: this process among those that share the batch.
@@ -244,6 +264,7 @@ def make_loader(
         seed=seed,
         canvases=canvases,
         size_rule=size_rule,
+        multiple=multiple,
         slots=slots,
     )
     return Loader(batches, workers=workers, max_failed=max_failed)
@@ -258,8 +279,3 @@ def _own_rows(batch_size: int, process_index: int, process_count: int) -> range:
         )
     share = batch_size // process_count
     return range(process_index * share, (process_index + 1) * share)
-
-
-def _use_one_core(worker: int, workers: int) -> None:
-    """Keeps OpenCV's own threads from competing with the other workers."""
-    cv2.setNumThreads(1)

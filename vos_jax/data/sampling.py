@@ -85,7 +85,7 @@ class Schedule:
 
     def __init__(
         self,
-        counts: Sequence[np.ndarray],
+        counts: Sequence[np.ndarray | None],
         canvases: Sequence[np.ndarray],
         weights: Sequence[float],
         *,
@@ -96,7 +96,8 @@ class Schedule:
         """Sorts all items into pools.
 
         Args:
-            counts: per source, the number of objects of each item [n].
+            counts: per source, the number of objects of each item [n], or None where all
+                items are one pool and the source takes any number up to `max_objects`.
             canvases: per source, the canvas number of each item [n].
             weights: share of each source in the samples.
             max_objects: largest number of objects of a sample.
@@ -145,7 +146,7 @@ class Schedule:
 
 
 def _pools(
-    counts: Sequence[np.ndarray],
+    counts: Sequence[np.ndarray | None],
     canvases: Sequence[np.ndarray],
     weights: Sequence[float],
     max_objects: int,
@@ -153,29 +154,16 @@ def _pools(
     """All (canvas, source, objects, weight, items) that are not empty."""
     pools = []
     for source, (count, canvas, weight) in enumerate(zip(counts, canvases, weights, strict=True)):
-        most = min(max_objects, int(np.max(count, initial=0)))
-        if most < 1:
+        if count is None:
+            levels, count = [max_objects] * bool(len(canvas)), np.full(len(canvas), max_objects)
+        else:
+            levels = range(1, 1 + min(max_objects, int(np.max(count, initial=0))))
+        if not levels:
             raise ConfigError(f"data source {source} has no frame with an object large enough")
-        for objects in range(1, most + 1):
+        for objects in levels:
             eligible = np.flatnonzero(count >= objects).astype(np.uint32)
             for number in np.unique(canvas[eligible]).tolist():
                 items = eligible[canvas[eligible] == number]
-                share = weight / most * len(items) / len(eligible)
+                share = weight / len(levels) * len(items) / len(eligible)
                 pools.append((number, source, objects, share, items))
     return pools
-
-
-def later_frames(
-    rng: np.random.Generator, reference: int, length: int, others: int, max_gap: int
-) -> list[int]:
-    """Draws distinct later frames in order (dense video, spec 14.2).
-
-    Args:
-        rng: draws the frames.
-        reference: number of the reference frame.
-        length: frames of the video.
-        others: how many to draw; at least as many must follow the reference.
-        max_gap: they lie in [reference + 1, min(length, reference + max_gap)).
-    """
-    candidates = np.arange(reference + 1, min(length, reference + max_gap))
-    return sorted(rng.choice(candidates, others, replace=False).tolist())

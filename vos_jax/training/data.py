@@ -7,15 +7,23 @@ from pathlib import Path
 import jax
 
 from vos_jax.core.errors import ConfigError, MissingInputError
-from vos_jax.core.geometry import by_area
+from vos_jax.core.geometry import by_area, by_short_side
 from vos_jax.data.augment import StillAugmentation, VideoAugmentation
-from vos_jax.data.clips import ClipSource, StillClips, VideoClips
+from vos_jax.data.canvases import SizeRule
+from vos_jax.data.clips import ClipSource, SparseVideoClips, StillClips, VideoClips
 from vos_jax.data.colour import ColourJitter
 from vos_jax.data.pipeline import Loader, make_loader
 from vos_jax.data.records import RecordSet
 from vos_jax.training.settings import DataSettings, Settings, SourceSettings
 
-KINDS = {"stills": (StillClips, StillAugmentation), "videos": (VideoClips, VideoAugmentation)}
+KINDS = {
+    "stills": (StillClips, StillAugmentation),
+    "videos": (VideoClips, VideoAugmentation),
+    "sparse_videos": (
+        SparseVideoClips,
+        functools.partial(VideoAugmentation, colour_per_frame=True),
+    ),
+}
 
 
 def open_loader(settings: Settings) -> Loader:
@@ -38,13 +46,22 @@ def open_loader(settings: Settings) -> Loader:
         batch_size=settings.batch // settings.accumulate,
         seed=settings.seed,
         canvases=data.canvases,
-        size_rule=functools.partial(by_area, pixels=data.pixels) if data.pixels else None,
+        size_rule=_size_rule(data),
+        multiple=data.multiple,
         slots=data.slots,
         workers=data.workers,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         max_failed=data.max_failed,
     )
+
+
+def _size_rule(data: DataSettings) -> SizeRule | None:
+    if data.pixels:
+        return functools.partial(by_area, pixels=data.pixels)
+    if data.short_side:
+        return functools.partial(by_short_side, shortest=data.short_side, longest=data.long_side)
+    return None
 
 
 def _open_source(data: DataSettings, name: str, source: SourceSettings) -> ClipSource:

@@ -108,11 +108,13 @@ class SourceSettings:
     """One source of clips.
 
     Attributes:
-        kind: "stills" (clips made of annotated images) or "videos".
+        kind: "stills" (clips made of annotated images), "videos", or "sparse_videos" (one
+            labelled frame each).
         folder: of the prepared set, below the root of the data.
         split: of that set.
         share: of the samples, relative to the other sources.
-        options: further arguments of `data.clips.StillClips` or `VideoClips`.
+        options: further arguments of `data.clips.StillClips`, `VideoClips` or
+            `SparseVideoClips`.
         augmentation: arguments of `data.augment.StillAugmentation` or `VideoAugmentation`.
     """
 
@@ -131,8 +133,12 @@ class DataSettings:
     Attributes:
         root: folder of a set that `python -m data_prep...` wrote, or of several.
         sources: by name.
-        canvases: (height, width) of batches, multiples of 32; each is compiled once per plan.
-        pixels: area that images are scaled to; 0 takes the largest that fits the canvas.
+        canvases: (height, width) of batches; each is compiled once per plan.
+        multiple: of which the canvases' sides are multiples.
+        pixels: area that images are scaled to; 0 for another rule.
+        short_side: that images are scaled to, unless the long side would exceed `long_side`; 0
+            for another rule. Without a rule an image takes the largest size that fits its canvas.
+        long_side: largest, with `short_side`.
         slots: objects of a clip at most.
         workers: processes that make batches; the stream does not depend on their number.
         max_failed: fraction of unreadable samples above which training stops.
@@ -141,16 +147,26 @@ class DataSettings:
     root: str = ""
     sources: Mapping[str, SourceSettings] = dataclasses.field(default_factory=dict)
     canvases: tuple[tuple[int, int], ...] = ((480, 640), (640, 480))
+    multiple: int = 32
     pixels: int = 0
+    short_side: int = 0
+    long_side: int = 0
     slots: int = 4
     workers: int = 0
     max_failed: float = 0.01
 
     def __post_init__(self):
-        """Refuses canvases that are no pairs."""
+        """Refuses canvases that are no pairs, and two rules of size."""
         if not all(isinstance(size, tuple) and len(size) == 2 for size in self.canvases):
             raise ConfigError(
                 f"config.data.canvases must be pairs ((height, width), ...), not {self.canvases}"
+            )
+        if self.multiple < 1:
+            raise ConfigError(f"config.data.multiple is {self.multiple}; it must be positive")
+        if bool(self.short_side) != bool(self.long_side) or (self.pixels and self.short_side):
+            raise ConfigError(
+                "config.data takes pixels, or short_side with long_side, or neither; not "
+                f"pixels {self.pixels}, short_side {self.short_side}, long_side {self.long_side}"
             )
 
 

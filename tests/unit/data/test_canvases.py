@@ -74,11 +74,21 @@ def test_many_images_at_once_are_chosen_alike():
 @pytest.mark.parametrize("canvases", [(), ((480, 640), (100, 128)), ((0, 64),), ((-32, 64),)])
 def test_wrong_canvases_are_refused(canvases):
     with pytest.raises(ConfigError, match="multiples of 32"):
-        check_canvases(canvases)
+        check_canvases(canvases, 32)
+
+
+@pytest.mark.parametrize("multiple, refused", [(1, False), (5, False), (31, False), (32, True)])
+def test_the_multiple_is_the_callers(multiple, refused):
+    """465 = 3 * 5 * 31, as AOT crops."""
+    if refused:
+        with pytest.raises(ConfigError, match="multiples of 32"):
+            check_canvases(((465, 465),), multiple)
+    else:
+        assert check_canvases(((465, 465),), multiple) == ((465, 465),)
 
 
 def test_canvases_become_pairs_of_numbers():
-    assert check_canvases([[64, 96]]) == ((64, 96),)
+    assert check_canvases([[64, 96]], 32) == ((64, 96),)
 
 
 def sample(objects=2, size=(40, 60)):

@@ -8,9 +8,10 @@ import pytest
 from tests.clip_sets import Box, BoxFrame, picture, still_set, video_set, write_set
 from vos_jax.core.errors import ConfigError, ImageError, RecordError
 from vos_jax.data.augment import StillAugmentation, VideoAugmentation
-from vos_jax.data.clips import StillClips, VideoClips, object_labels
+from vos_jax.data.clips import StillClips, VideoClips
 from vos_jax.data.colour import ColourJitter
 from vos_jax.data.crops import object_areas
+from vos_jax.data.items import object_labels
 
 PLAIN = ColourJitter(0, 0, 0.0, 0)
 UNMOVED = StillAugmentation(

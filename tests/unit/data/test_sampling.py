@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vos_jax.core.errors import ConfigError
-from vos_jax.data.sampling import TURNS_PER_LAP, Passes, Schedule, Turns, later_frames
+from vos_jax.data.sampling import TURNS_PER_LAP, Passes, Schedule, Turns
 
 
 @settings(max_examples=25, deadline=None)
@@ -165,17 +165,17 @@ def test_a_source_without_objects_is_refused():
         )
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 20), st.integers(0, 30), st.integers(1, 3), st.integers(0, 9))
-def test_later_frames_keep_the_gap(reference, following, others, slack):
-    max_gap = others + 1 + slack
-    length = reference + 1 + max(others, following)
-    later = later_frames(np.random.default_rng(following), reference, length, others, max_gap)
-    assert later == sorted(set(later)) and len(later) == others
-    assert reference < later[0] and later[-1] < min(length, reference + max_gap)
+def test_a_source_without_counts_is_one_pool():
+    """It may take any number of objects up to the slots, and keeps its share of the samples."""
+    counted = (np.full(30, 3), np.zeros(30, int))
+    plan = schedule(sources=[counted, (None, np.zeros(5, int))], weights=(0.5, 0.5))
+    flat = [draw for batch in draws(plan, 500) for draw in batch]
+    free = [draw for draw in flat if draw.source]
+    assert len(free) == pytest.approx(len(flat) / 2, abs=2)
+    assert {draw.objects for draw in free} == {4}
+    assert set(np.bincount([draw.item for draw in free])) == {200}
 
 
-def test_later_frames_reach_every_allowed_frame():
-    rng = np.random.default_rng(0)
-    pairs = {tuple(later_frames(rng, 5, 40, 2, 5)) for _ in range(500)}
-    assert pairs == {(6, 7), (6, 8), (6, 9), (7, 8), (7, 9), (8, 9)}
+def test_a_source_without_counts_and_items_is_refused():
+    with pytest.raises(ConfigError, match="source 0"):
+        schedule(sources=[(None, np.zeros(0, int))])

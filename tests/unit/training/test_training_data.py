@@ -8,6 +8,7 @@ import pytest
 
 from tests.prepared_sets import ToyVideo, toy_set
 from vos_jax.core.errors import ConfigError, MissingInputError
+from vos_jax.training.configuration import complete
 from vos_jax.training.data import open_loader
 from vos_jax.training.settings import Settings, from_mapping
 
@@ -18,6 +19,7 @@ VIDEOS = {
     "options": {**ANY, "max_gap": 3},
     "augmentation": {"min_area": 1, "crop_share": 0.0, "colour": {"hue": 3}},
 }
+SPARSE = {**VIDEOS, "kind": "sparse_videos"}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def settings(root, sources, batch=4, **changes) -> Settings:
 
 
 @pytest.mark.parametrize(
-    "sources", [{"a": STILLS}, {"a": VIDEOS}, {"a": STILLS, "b": VIDEOS}], ids=len
+    "sources",
+    [{"a": STILLS}, {"a": VIDEOS}, {"a": SPARSE}, {"a": STILLS, "b": VIDEOS}],
+    ids=lambda sources: "+".join(each["kind"] for each in sources.values()),
 )
 def test_batches_are_clips_of_the_settings(prepared, sources):
     loader = open_loader(settings(prepared, sources))
@@ -40,6 +44,12 @@ def test_batches_are_clips_of_the_settings(prepared, sources):
         assert batch["present"].shape == (4, 3, 2)
         assert batch["slots"].any()
     loader.close()
+
+
+def test_the_colour_of_sparse_videos_is_drawn_per_frame():
+    kinds = {"a": {"kind": "videos"}, "b": {"kind": "sparse_videos"}}
+    sources = complete({"data": {"sources": kinds}}).data.sources
+    assert [sources[name].augmentation.colour_per_frame for name in "ab"] == [False, True]
 
 
 def test_the_micro_batches_of_an_update_share_its_clips(prepared):
@@ -59,12 +69,42 @@ def test_the_seed_makes_the_stream(prepared):
     assert not np.array_equal(first(1), first(2))
 
 
-def test_pixels_set_the_training_size(prepared):
+@pytest.mark.parametrize(
+    "rule, height, width",
+    [
+        ({"pixels": 16 * 21}, 15, 22),
+        ({"short_side": 16, "long_side": 64}, 16, 21),
+        ({"short_side": 20, "long_side": 24}, 18, 24),
+        ({}, 32, 43),
+    ],
+)
+def test_rules_set_the_training_size(prepared, rule, height, width):
+    """Frames are 24x32 on a canvas of 32x64."""
     made = settings(prepared, {"a": STILLS})
-    small = dataclasses.replace(made, data=dataclasses.replace(made.data, pixels=16 * 21))
-    loader = open_loader(small)
-    assert not next(loader)["valid"][:, 0, 20:].any()
+    loader = open_loader(dataclasses.replace(made, data=dataclasses.replace(made.data, **rule)))
+    valid = next(loader)["valid"][:, 0]
     loader.close()
+    assert valid[:, :height, :width].all()
+    assert valid.sum() == 4 * height * width
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"pixels": 300, "short_side": 16, "long_side": 20}, {"short_side": 16}, {"long_side": 20}],
+)
+def test_one_rule_of_size_is_enough(rule):
+    with pytest.raises(ConfigError, match="or neither"):
+        from_mapping({"data": rule})
+
+
+def test_canvases_may_have_other_sides(prepared):
+    made = settings(prepared, {"a": STILLS})
+    data = dataclasses.replace(made.data, canvases=((31, 45),), multiple=1)
+    loader = open_loader(dataclasses.replace(made, data=data))
+    assert next(loader)["frames"].shape[2:4] == (31, 45)
+    loader.close()
+    with pytest.raises(ConfigError, match="multiple is 0"):
+        dataclasses.replace(made.data, multiple=0)
 
 
 @pytest.mark.parametrize("root", ["", "nowhere"])
@@ -77,7 +117,7 @@ def test_without_data_it_says_which_command_makes_some(root):
     "sources, said",
     [
         ({}, "sources is empty"),
-        ({"a": {**STILLS, "kind": "film"}}, "known are stills, videos"),
+        ({"a": {**STILLS, "kind": "film"}}, "known are stills, videos, sparse_videos"),
         ({"a": {**STILLS, "options": {"min_volume": 1}}}, "sources.a: .*min_volume"),
         ({"a": {**STILLS, "augmentation": {"blur": 1}}}, "sources.a: .*blur"),
         ({"a": {**STILLS, "augmentation": {"colour": {"blur": 1}}}}, "sources.a: .*blur"),

@@ -1,0 +1,94 @@
+"""What sources of clips ask of a prepared set: objects large enough, sizes, pictures, labels."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vos_jax.core.errors import ImageError
+from vos_jax.data.frames import Frame, Objects
+from vos_jax.data.planes import object_planes
+from vos_jax.data.records import RecordSet
+from vos_jax.io.images import decode_image
+
+
+def object_labels(frame: Frame, ids: Sequence[int]) -> np.ndarray:
+    """The labels of some objects of a frame, numbered 1.. in the order of `ids`.
+
+    Where objects overlap, the later one is on top. An object that is not on the frame, and
+    void, leave background.
+
+    Returns:
+        uint8 [h, w].
+
+    Raises:
+        RecordError: a mask cannot be decoded.
+    """
+    rows = {identity: row for row, identity in enumerate(frame.objects.ids.tolist())}
+    found = [(number, rows[i]) for number, i in enumerate(ids, start=1) if i in rows]
+    labels = np.zeros((frame.height, frame.width), np.uint8)
+    chosen = _only(frame, [row for _, row in found])
+    for (number, _), plane in zip(found, object_planes(chosen), strict=True):
+        labels[plane] = number
+    return labels
+
+
+def _only(frame: Frame, rows: list[int]) -> Frame:
+    """The frame with some of its objects, so that no other mask is decoded."""
+    objects = frame.objects
+    rles = tuple(objects.rles[row] for row in rows) if objects.rles else ()
+    return replace(frame, objects=Objects(ids=objects.ids[rows], rles=rles))
+
+
+def picture(frame: Frame) -> np.ndarray:
+    """The image of a frame: uint8 [h, w, 3], RGB.
+
+    Raises:
+        ImageError: it cannot be decoded, or has another size than the frame's masks.
+    """
+    image = decode_image(frame.image, _name(frame))
+    if image.shape[:2] != (frame.height, frame.width):
+        raise ImageError(
+            f"{_name(frame)}: the image is {image.shape[1]}x{image.shape[0]}, its masks "
+            f"{frame.width}x{frame.height}; prepare the data set again"
+        )
+    return image
+
+
+def _name(frame: Frame) -> str:
+    return f"{frame.video}/{frame.name}"
+
+
+def eligible_objects(records: RecordSet, min_area: float, min_side: float) -> np.ndarray:
+    """Which rows of the index's objects may be drawn: bool [n]. Crowd regions may not."""
+    objects = records.index.objects
+    large = (objects["area"] > min_area) & (objects["box"][:, 2:].min(axis=1) > min_side)
+    return large & ~objects["crowd"]
+
+
+def objects_per_frame(records: RecordSet, eligible: np.ndarray) -> np.ndarray:
+    """How many of the eligible objects are on each frame of the set: int [n]."""
+    frames = records.index.frames
+    before = np.concatenate([[0], np.cumsum(eligible)])
+    first = frames["first_object"].astype(np.int64)
+    return before[first + frames["objects"]] - before[first]
+
+
+def draw_objects(
+    records: RecordSet,
+    eligible: np.ndarray,
+    number: int,
+    objects: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    """Ids of some eligible objects of a frame, in the order of the index."""
+    row = records.index.frames[number]
+    rows = np.arange(row["objects"]) + int(row["first_object"])
+    chosen = np.sort(rng.choice(rows[eligible[rows]], objects, replace=False))
+    return records.index.objects["id"][chosen].tolist()
+
+
+def frame_sizes(records: RecordSet, frames: np.ndarray) -> np.ndarray:
+    """Height and width of frames given by number: int [n, 2]."""
+    videos = records.index.videos[records.index.frames["video"][frames]]
+    return np.stack([videos["height"], videos["width"]], axis=-1).astype(np.int64)
