@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from data_prep.command import add_writing_flags, write_and_report
-from data_prep.sequences import SequenceVideo
+from data_prep.sequences import folder_videos
 from data_prep.write import SplitPlan
 from vos_jax.core.commands import run_command
-from vos_jax.io.layouts import DAVIS_YEARS, davis, davis_names
+from vos_jax.io.layouts import DAVIS_YEARS, davis_folders, davis_names
 
 OFFICIAL_RESOLUTION = "480p"
 
@@ -40,8 +40,8 @@ def plan_davis(
         MissingInputError: a folder, list or sequence is missing; names it.
     """
     root = Path(root)
-    sequences = davis(root, year, split, resolution=resolution, skip_missing=skip_missing)
-    found = {sequence.name for sequence in sequences}
+    folders = davis_folders(root, year, split, resolution=resolution, skip_missing=skip_missing)
+    found = {folder.name for folder in folders}
     skipped = [
         (f"JPEGImages/{resolution}/{name}", "listed but not on disk; skipped as asked")
         for name in davis_names(root, year, split)
@@ -51,7 +51,7 @@ def plan_davis(
     return SplitPlan(
         dataset=f"davis{year}{ending.replace('-', '_')}",
         split=split,
-        videos=[SequenceVideo(root, sequence, year == 2016) for sequence in sequences],
+        videos=folder_videos(root, folders, kind="foreground" if year == 2016 else "ids"),
         rejected=skipped,
     )
 

@@ -9,78 +9,14 @@ they are. Objects of images have no ids of their own and are numbered from 1 in 
 
 import argparse
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.coco import coco_objects, read_json
+from data_prep.annotated import AnnotatedFrame, read_json
 from data_prep.command import add_writing_flags, write_and_report
-from data_prep.sources import read_checked_image
+from data_prep.sources import ListedVideo, require_folder
 from data_prep.write import SplitPlan
 from vos_jax.core.commands import run_command
-from vos_jax.core.errors import AnnotationError, ConfigError, MissingInputError
-from vos_jax.data.frames import Frame, Objects
-
-
-@dataclass(frozen=True)
-class JsonFrame:
-    """One frame; see `FrameSource`.
-
-    Attributes:
-        folder: the image folder.
-        video: name of the video.
-        time: position in the video.
-        source: path of the image relative to the folder.
-        size: (height, width) that the JSON states, or None.
-        annotations: its objects with the keys of COCO annotations; None if not annotated.
-    """
-
-    folder: Path
-    video: str
-    time: int
-    source: str
-    size: tuple[int, int] | None
-    annotations: tuple[dict, ...] | None
-
-    @property
-    def inputs(self) -> tuple[Path, ...]:
-        """The image file."""
-        return (self.folder / self.source,)
-
-    def load(self) -> Frame:
-        """Checks and reads image and masks."""
-        image, pixels = read_checked_image(self.inputs[0], self.size)
-        height, width = pixels.shape[:2]
-        return Frame(
-            video=self.video,
-            name=Path(self.source).stem,
-            time=self.time,
-            source=self.source,
-            image=image,
-            height=height,
-            width=width,
-            annotated=self.annotations is not None,
-            objects=coco_objects(self.annotations, height, width)
-            if self.annotations
-            else Objects(),
-        )
-
-
-@dataclass(frozen=True)
-class JsonVideo:
-    """A video, or a still; see `VideoSource`."""
-
-    name: str
-    frame_sources: tuple[JsonFrame, ...]
-
-    @property
-    def length(self) -> int:
-        """Number of frames."""
-        return len(self.frame_sources)
-
-    def frames(self) -> Iterator[JsonFrame]:
-        """The frames in order."""
-        return iter(self.frame_sources)
+from vos_jax.core.errors import AnnotationError, ConfigError
 
 
 def plan_hodor_json(
@@ -98,9 +34,7 @@ def plan_hodor_json(
         MissingInputError: folder or file is not there.
         AnnotationError: the file has none of the three forms.
     """
-    folder = Path(images)
-    if not folder.is_dir():
-        raise MissingInputError(f"{folder} is no folder: --images takes the folder of the images")
+    folder = require_folder(Path(images), "--images takes the folder of the images")
     if not dataset.isidentifier():
         raise ConfigError(f"--name {dataset!r}: take letters, digits and underscores")
     content = read_json(Path(annotations))
@@ -120,7 +54,7 @@ def plan_hodor_json(
     return SplitPlan(dataset, split, videos, categories)
 
 
-def _still(folder: Path, record: dict) -> JsonVideo:
+def _still(folder: Path, record: dict) -> ListedVideo:
     columns = {"category_id": record["categories"], "segmentation": record["segmentations"]}
     for key, column in (("area", "areas"), ("bbox", "bboxes"), ("iscrowd", "iscrowd")):
         if record.get(column) is not None:
@@ -133,10 +67,10 @@ def _still(folder: Path, record: dict) -> JsonVideo:
     source = record["image_path"]
     name = Path(source).with_suffix("").as_posix()
     size = (int(record["height"]), int(record["width"]))
-    return JsonVideo(name, (JsonFrame(folder, name, 0, source, size, objects),))
+    return ListedVideo(name, (AnnotatedFrame(folder, name, 0, source, size, objects),))
 
 
-def _video(folder: Path, record: dict) -> JsonVideo:
+def _video(folder: Path, record: dict) -> ListedVideo:
     if "tracks" in record:
         size = (int(record["height"]), int(record["width"]))
         tracks = dict(enumerate(record["tracks"]))
@@ -154,10 +88,10 @@ def _video(folder: Path, record: dict) -> JsonVideo:
     beyond = sorted(set(annotated) - set(range(len(record["image_paths"]))))
     if beyond:
         raise ValueError(f"{name}: no image for frame {beyond[0]}")
-    return JsonVideo(
+    return ListedVideo(
         name,
         tuple(
-            JsonFrame(folder, name, t, source, size, annotated.get(t))
+            AnnotatedFrame(folder, name, t, source, size, annotated.get(t))
             for t, source in enumerate(record["image_paths"])
         ),
     )

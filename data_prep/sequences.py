@@ -1,76 +1,23 @@
-"""Videos in official folder layouts, whose objects are drawn in one PNG per frame."""
+"""Videos in official folder layouts: a folder of images, and one of masks, for each video.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A planned video knows its folders and its length, not its files, so that a plan stays small
+however many frames there are; the files are listed again when its shard is written.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+from tqdm import tqdm
 
-from data_prep.sources import read_checked_image, read_input
-from vos_jax.core.labels import VOID
-from vos_jax.data.frames import Frame, Objects
-from vos_jax.io.images import decode_mask, encode_mask
-from vos_jax.io.layouts import Sequence
+from data_prep.masks import MaskFrame
+from vos_jax.core.errors import AnnotationError, MissingInputError
+from vos_jax.io.layouts import Sequence, VideoFolder
 
-_PNG_COLOUR_TYPE_AT = 25
-_PNG_PALETTE = 3
-
-
-@dataclass(frozen=True)
-class SequenceFrame:
-    """One frame of a `SequenceVideo`; see `FrameSource`.
-
-    Attributes:
-        root: the folder that `source` is relative to.
-        video: name of the video.
-        time: position in the video.
-        image: its file.
-        mask: file of its mask, or None.
-        single_object: everything but 0 in the mask is object 1.
-    """
-
-    root: Path
-    video: str
-    time: int
-    image: Path
-    mask: Path | None
-    single_object: bool
-
-    @property
-    def source(self) -> str:
-        """Path of the image relative to the root."""
-        return self.image.relative_to(self.root).as_posix()
-
-    @property
-    def inputs(self) -> tuple[Path, ...]:
-        """Image and mask."""
-        return (self.image,) if self.mask is None else (self.image, self.mask)
-
-    def load(self) -> Frame:
-        """Checks and reads image and mask; a palette PNG is kept byte for byte."""
-        data, pixels = read_checked_image(self.image, None)
-        height, width = pixels.shape[:2]
-        mask, objects = None, Objects()
-        if self.mask is not None:
-            mask = read_input(self.mask)
-            labels = decode_mask(mask, str(self.mask), size=(height, width))
-            if self.single_object:
-                labels = (labels > 0).astype(np.uint8)
-            if self.single_object or mask[_PNG_COLOUR_TYPE_AT] != _PNG_PALETTE:
-                mask = encode_mask(labels)
-            objects = label_objects(labels)
-        return Frame(
-            video=self.video,
-            name=self.image.stem,
-            time=self.time,
-            source=self.source,
-            image=data,
-            height=height,
-            width=width,
-            annotated=mask is not None,
-            mask=mask,
-            objects=objects,
-        )
+SILENT_SECONDS = 3.0
+"""Listing shows a progress bar when it takes longer than this."""
 
 
 @dataclass(frozen=True)
@@ -79,45 +26,109 @@ class SequenceVideo:
 
     Attributes:
         root: the data set's folder.
-        sequence: the files.
-        single_object: as in `SequenceFrame`.
+        folder: where its files lie.
+        length: number of frames.
+        kind: what the masks' values mean; see `data_prep.masks.read_labels`.
+        categories: category by object id.
     """
 
     root: Path
-    sequence: Sequence
-    single_object: bool = False
+    folder: VideoFolder
+    length: int
+    kind: str = "ids"
+    categories: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The video's name in its data set."""
-        return self.sequence.name
+        return self.folder.name
 
-    @property
-    def length(self) -> int:
-        """Number of frames."""
-        return len(self.sequence.frames)
-
-    def frames(self) -> Iterator[SequenceFrame]:
+    def frames(self) -> Iterator[MaskFrame]:
         """The frames in order."""
-        pairs = zip(self.sequence.frames, self.sequence.annotations, strict=True)
-        for time, (image, mask) in enumerate(pairs):
-            yield SequenceFrame(self.root, self.name, time, image, mask, self.single_object)
+        sequence = self.folder.sequence()
+        images = self.folder.images.relative_to(self.root).as_posix()
+        masks = self.folder.masks.relative_to(self.root).as_posix()
+        for time, (image, mask) in enumerate(
+            zip(sequence.frames, sequence.annotations, strict=True)
+        ):
+            yield MaskFrame(
+                root=self.root,
+                video=self.name,
+                time=time,
+                source=f"{images}/{image.name}",
+                mask=None if mask is None else f"{masks}/{mask.name}",
+                kind=self.kind,
+                categories=self.categories,
+            )
 
 
-def label_objects(labels: np.ndarray) -> Objects:
-    """The objects of a label map (uint8 [h, w]; 0 and 255 are none) with areas and boxes."""
-    areas = np.bincount(labels.ravel(), minlength=VOID + 1)
-    ids = np.flatnonzero(areas[:VOID])
-    ids = ids[ids > 0]
-    boxes = np.zeros((len(ids), 4), np.float32)
-    for box, object_id in zip(boxes, ids, strict=True):
-        rows = np.flatnonzero((labels == object_id).any(axis=1))
-        columns = np.flatnonzero((labels == object_id).any(axis=0))
-        box[:] = columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1
-    return Objects(
-        ids=ids,
-        categories=np.zeros(len(ids), np.int64),
-        areas=areas[ids].astype(np.float32),
-        boxes=boxes,
-        crowds=np.zeros(len(ids), bool),
+def folder_videos(
+    root: str | Path,
+    folders: Iterable[VideoFolder],
+    *,
+    kind: str = "ids",
+    complete: bool = False,
+    category_ids: Mapping[str, int] | None = None,
+) -> list[SequenceVideo]:
+    """Looks once into every video's folders, with a progress bar when that takes long.
+
+    Args:
+        root: the folder that all others lie in.
+        folders: of the videos.
+        kind: what the masks' values mean; see `data_prep.masks.read_labels`.
+        complete: every frame must have a mask; where frames are listed, every one of those.
+        category_ids: number of each category that `folders` name.
+
+    Raises:
+        MissingInputError: a frame or a mask is missing; names it.
+    """
+    videos = []
+    for folder in tqdm(folders, "listing", unit="video", delay=SILENT_SECONDS):
+        sequence = folder.sequence()
+        if complete:
+            _check_masks(folder, sequence)
+        categories = {i: category_ids[name] for i, name in folder.categories.items()}
+        length = len(sequence.frames)
+        videos.append(SequenceVideo(Path(root), folder, length, kind, categories))
+    return videos
+
+
+def _check_masks(folder: VideoFolder, sequence: Sequence) -> None:
+    needed = set(sequence.listed or sequence.stems)
+    pairs = zip(sequence.stems, sequence.annotations, strict=True)
+    absent = [stem for stem, mask in pairs if mask is None and stem in needed]
+    if absent:
+        raise MissingInputError(
+            f"{folder.masks / absent[0]}.png: not there, but {folder.images} has its frame "
+            f"({len(absent)} such frames); unpack the masks again"
+        )
+
+
+def add_videos_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds --videos."""
+    parser.add_argument(
+        "--videos",
+        metavar="LIST",
+        help="take these videos only: a text file with one name per line, or a JSON list",
     )
+
+
+def read_names(path: str | Path | None) -> list[str] | None:
+    """The names in a list of videos; None for no list.
+
+    Raises:
+        MissingInputError: there is no such file.
+        AnnotationError: it is no list of names, or an empty one.
+    """
+    if path is None:
+        return None
+    try:
+        text = Path(path).read_text()
+        names = json.loads(text) if text.lstrip().startswith(("[", "{")) else text.split()
+    except OSError as error:
+        raise MissingInputError(f"{path}: {error.strerror}; check --videos") from error
+    except ValueError as error:
+        raise AnnotationError(f"{path} is neither text nor JSON: {error}") from error
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise AnnotationError(f"{path} holds no list of video names; give one name per line")
+    return names

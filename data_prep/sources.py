@@ -1,11 +1,10 @@
 """What a data set module hands to the writer: videos whose frames are loaded one at a time."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
 
 from vos_jax.core.errors import ImageError, MissingInputError
 from vos_jax.data.frames import Frame
@@ -42,6 +41,34 @@ class VideoSource(Protocol):
         """The frames in order of time."""
 
 
+@dataclass(frozen=True)
+class ListedVideo:
+    """A video, or a still, whose frames are known one by one; see `VideoSource`."""
+
+    name: str
+    frame_sources: tuple[FrameSource, ...]
+
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return len(self.frame_sources)
+
+    def frames(self) -> Iterator[FrameSource]:
+        """The frames in order."""
+        return iter(self.frame_sources)
+
+
+def require_folder(path: Path, what: str) -> Path:
+    """The folder, if it is one.
+
+    Raises:
+        MissingInputError: it is not; `what` tells what it should be.
+    """
+    if not path.is_dir():
+        raise MissingInputError(f"{path} is no folder: {what}")
+    return path
+
+
 def read_input(path: Path) -> bytes:
     """The bytes of an input file.
 
@@ -54,11 +81,16 @@ def read_input(path: Path) -> bytes:
         raise MissingInputError(f"{path}: {error.strerror}") from error
 
 
-def read_checked_image(path: Path, expected: tuple[int, int] | None) -> tuple[bytes, np.ndarray]:
-    """The unchanged bytes of an image and its pixels (uint8 [h, w, 3]).
+def image_frame(
+    path: Path, video: str, time: int, source: str, expected: tuple[int, int] | None = None
+) -> Frame:
+    """A frame of unchanged image bytes on which nothing is annotated yet.
 
     Args:
         path: a JPEG or PNG.
+        video: name of the video.
+        time: position in the video.
+        source: the path as it is to be stored.
         expected: (height, width) that the annotations state, or None.
 
     Raises:
@@ -66,14 +98,13 @@ def read_checked_image(path: Path, expected: tuple[int, int] | None) -> tuple[by
         ImageError: it cannot be decoded, or has another size than stated.
     """
     data = read_input(path)
-    pixels = decode_image(data, str(path))
-    if expected is not None and pixels.shape[:2] != expected:
-        height, width = pixels.shape[:2]
+    height, width = decode_image(data, str(path)).shape[:2]
+    if expected not in (None, (height, width)):
         raise ImageError(
             f"{path} is {height}x{width} pixels (height x width) but its annotation says "
             f"{expected[0]}x{expected[1]}"
         )
-    return data, pixels
+    return Frame(video, Path(source).stem, time, source, data, height, width)
 
 
 def fingerprint(settings: tuple, videos: Iterable[VideoSource]) -> str:

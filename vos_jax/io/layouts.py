@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vos_jax.core.errors import AnnotationError, ConfigError, MissingInputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DAVIS_YEARS = (2016, 2017)
+MOST_NAMED = 20
+"""Names that an error lists before it ends in dots."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,68 @@ class Sequence:
     listed: tuple[str, ...] = ()
 
 
-def davis(
+@dataclasses.dataclass(frozen=True)
+class VideoFolder:
+    """Where the files of one video lie. Small, however many there are.
+
+    Attributes:
+        name: the video's name in its data set.
+        images: folder of its frames; None lists the masks alone.
+        masks: folder of its masks; need not exist where there are images.
+        categories: as in `Sequence`.
+        listed: as in `Sequence`; frames before the first and after the last are left out.
+    """
+
+    name: str
+    images: Path | None
+    masks: Path
+    categories: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+
+    def sequence(self) -> Sequence:
+        """Lists the files.
+
+        Raises:
+            MissingInputError: no frame, a listed frame is missing, or a mask has no frame.
+        """
+        masks = files_by_stem(self.masks, (".png",)) if self.masks.is_dir() else {}
+        if self.images is None:
+            if not masks:
+                raise MissingInputError(f"{self.masks}: no PNG mask in it")
+            found = tuple(masks), (), tuple(masks.values())
+        else:
+            frames = self._frames()
+            alone = sorted(masks.keys() - frames.keys())
+            if alone:
+                raise MissingInputError(
+                    f"{masks[alone[0]]}: {self.images} has no frame of that name "
+                    f"({len(alone)} such masks)"
+                )
+            found = tuple(frames), tuple(frames.values()), tuple(map(masks.get, frames))
+        return Sequence(self.name, *found, self.categories, self.listed)
+
+    def _frames(self) -> dict[str, Path]:
+        frames = files_by_stem(self.images)
+        if not frames:
+            raise MissingInputError(f"{self.images}: no frame (JPEG or PNG) in it")
+        absent = [stem for stem in self.listed if stem not in frames]
+        if absent:
+            raise MissingInputError(
+                f"{self.images}: no frame {absent[0]}, which meta.json lists "
+                f"({len(absent)} such frames); unpack the data set again"
+            )
+        if not self.listed:
+            return frames
+        first, last = self.listed[0], self.listed[-1]
+        return {stem: path for stem, path in frames.items() if first <= stem <= last}
+
+
+def davis(root: str | Path, year: int, split: str, **options) -> list[Sequence]:
+    """The sequences of `davis_folders`, listed; arguments and errors as there."""
+    return [folder.sequence() for folder in davis_folders(root, year, split, **options)]
+
+
+def davis_folders(
     root: str | Path,
     year: int,
     split: str,
@@ -42,8 +106,8 @@ def davis(
     annotations: str | None = None,
     images: bool = True,
     skip_missing: bool = False,
-) -> list[Sequence]:
-    """Lists a DAVIS set: {JPEGImages,Annotations}/480p/<sequence>/00000.{jpg,png} and so on.
+) -> list[VideoFolder]:
+    """Finds a DAVIS set: {JPEGImages,Annotations}/480p/<sequence>/00000.{jpg,png} and so on.
 
     Args:
         root: the folder that holds JPEGImages, Annotations and ImageSets.
@@ -58,7 +122,7 @@ def davis(
 
     Raises:
         ConfigError: an unknown year.
-        MissingInputError: a folder, list or frame is missing; names it.
+        MissingInputError: a folder or list is missing; names it.
     """
     root = _folder(Path(root), "the root of a DAVIS data set")
     if year not in DAVIS_YEARS:
@@ -67,11 +131,11 @@ def davis(
     masks = annotations or ("Annotations_unsupervised" if unsupervised else "Annotations")
     mask_root = root / masks / resolution
     image_root = root / "JPEGImages" / resolution if images else None
-    return _sequences(names, image_root, mask_root, skip_missing)
+    return _folders(names, image_root, mask_root, skip_missing)
 
 
 def davis_names(root: str | Path, year: int, split: str, unsupervised: bool = False) -> list[str]:
-    """The names that a DAVIS set lists, on disk or not; arguments as of `davis`.
+    """The names that a DAVIS set lists, on disk or not; arguments as of `davis_folders`.
 
     Raises:
         MissingInputError: the list is missing or empty.
@@ -94,15 +158,21 @@ def davis_names(root: str | Path, year: int, split: str, unsupervised: bool = Fa
     return list(dict.fromkeys(names))
 
 
-def youtube_vos(
+def youtube_vos(root: str | Path, split: str = "valid", **options) -> list[Sequence]:
+    """The sequences of `youtube_vos_folders`, listed; arguments and errors as there."""
+    return [folder.sequence() for folder in youtube_vos_folders(root, split, **options)]
+
+
+def youtube_vos_folders(
     root: str | Path,
-    split: str = "valid",
+    split: str,
     *,
     all_frames: bool = False,
     images: bool = True,
     skip_missing: bool = False,
-) -> list[Sequence]:
-    """Lists a YouTube-VOS set: <split>/{JPEGImages,Annotations}/<video>/*, <split>/meta.json.
+    names: Collection[str] | None = None,
+) -> list[VideoFolder]:
+    """Finds a YouTube-VOS set: <split>/{JPEGImages,Annotations}/<video>/*, <split>/meta.json.
 
     Args:
         root: the folder that holds the splits, or the folder of the split itself.
@@ -111,12 +181,13 @@ def youtube_vos(
             first frame to the last that meta.json lists; masks as before.
         images: False lists the masks alone, and needs no JPEGImages.
         skip_missing: leave out listed videos that are not on disk instead of failing.
+        names: these videos only.
 
     Returns:
         Videos in the order of their names.
 
     Raises:
-        MissingInputError: a folder, meta.json or a frame is missing; names it.
+        MissingInputError: a folder, meta.json or one of `names` is missing; names it.
         AnnotationError: meta.json is not what the official one is.
     """
     root = _folder(Path(root), "the root of a YouTube-VOS data set")
@@ -127,17 +198,13 @@ def youtube_vos(
         inner = Path(f"{split}_all_frames") / "JPEGImages"
         nested = root / "all_frames" / inner
         image_root = nested if nested.is_dir() else root / inner
-    listed = {name: _listed(objects) for name, objects in meta.items()}
-    sequences = _sequences(
-        sorted(meta), image_root if images else None, folder / "Annotations", skip_missing, listed
-    )
+    chosen = _chosen(sorted(meta), names, folder / "meta.json")
+    found = _folders(chosen, image_root if images else None, folder / "Annotations", skip_missing)
     return [
         dataclasses.replace(
-            sequence,
-            categories=_categories(meta[sequence.name]),
-            listed=listed[sequence.name],
+            video, categories=_categories(meta[video.name]), listed=_listed(meta[video.name])
         )
-        for sequence in sequences
+        for video in found
     ]
 
 
@@ -152,33 +219,46 @@ def training_categories(path: str | Path) -> frozenset[str]:
     return frozenset(category for objects in videos for category in _categories(objects).values())
 
 
-def davis_like(root: str | Path, *, images: bool = True) -> list[Sequence]:
-    """Lists anybody's videos kept as JPEGImages/<video>/* and Annotations/<video>/*.
+def davis_like(root: str | Path, **options) -> list[Sequence]:
+    """The sequences of `davis_like_folders`, listed; arguments and errors as there."""
+    return [folder.sequence() for folder in davis_like_folders(root, **options)]
+
+
+def davis_like_folders(
+    root: str | Path, *, images: bool = True, names: Collection[str] | None = None
+) -> list[VideoFolder]:
+    """Finds anybody's videos kept as JPEGImages/<video>/* and Annotations/<video>/*.
 
     Args:
         root: the folder that holds both; masks may be given for some frames only, or for none.
+            As in DAVIS, a folder `480p` may stand between them and the videos.
         images: False lists the masks alone, and needs no JPEGImages.
+        names: these videos only.
 
     Raises:
-        MissingInputError: a folder or frame is missing; names it.
+        MissingInputError: a folder or one of `names` is missing; names it.
     """
     root = _folder(Path(root), "the root of a data set in DAVIS layout")
-    image_root = root / "JPEGImages" if images else None
-    named_by = _folder(image_root or root / "Annotations", "the folders of the videos")
-    names = sorted(entry.name for entry in named_by.iterdir() if entry.is_dir())
-    if not names:
+    named_by = _folder(root / ("JPEGImages" if images else "Annotations"), "the videos' folders")
+    inner = ""
+    there = _subfolders(named_by)
+    if there == ["480p"] and _subfolders(named_by / "480p"):
+        inner, there = "480p", _subfolders(named_by / "480p")
+    if not there:
         raise MissingInputError(f"{named_by}: no folder of a video in it; one folder per video")
-    return _sequences(names, image_root, root / "Annotations", skip_missing=False)
+    chosen = _chosen(there, names, named_by)
+    image_root = root / "JPEGImages" / inner if images else None
+    return _folders(chosen, image_root, root / "Annotations" / inner, skip_missing=False)
 
 
 def files_by_stem(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """The files of a folder by name without suffix, in order of name; hidden files left out."""
-    files = sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in suffixes and not entry.name.startswith(".")
+    names = sorted(
+        name
+        for name in os.listdir(folder)
+        if name.lower().endswith(suffixes) and not name.startswith(".")
     )
-    return {entry.stem: entry for entry in files}
+    return {os.path.splitext(name)[0]: folder / name for name in names}
 
 
 def _folder(path: Path, what: str) -> Path:
@@ -212,47 +292,44 @@ def _listed(objects: dict[int, dict]) -> tuple[str, ...]:
     return tuple(sorted({stem for entry in objects.values() for stem in entry.get("frames", ())}))
 
 
-def _sequences(
-    names: list[str],
-    image_root: Path | None,
-    mask_root: Path,
-    skip_missing: bool,
-    spans: Mapping[str, tuple[str, ...]] | None = None,
-) -> list[Sequence]:
+def _subfolders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        folders = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in folders if not name.startswith("."))
+
+
+def _chosen(there: list[str], names: Collection[str] | None, source: Path) -> list[str]:
+    """The videos of `there` that are among `names`."""
+    if names is None:
+        return there
+    unknown = sorted(set(names) - set(there))
+    if unknown:
+        raise MissingInputError(
+            f"{source}: {len(unknown)} of {len(names)} chosen videos are not there: "
+            f"{_some(unknown)}"
+        )
+    return [name for name in there if name in set(names)]
+
+
+def _some(names: list[str]) -> str:
+    """The first names of a long list."""
+    return ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+
+
+def _folders(
+    names: list[str], image_root: Path | None, mask_root: Path, skip_missing: bool
+) -> list[VideoFolder]:
+    """The folders of videos, those of their images (or masks, if None) being there."""
     root = _folder(mask_root if image_root is None else image_root, "the folders of the videos")
-    missing = [name for name in names if not (root / name).is_dir()]
+    there = set(_subfolders(root))
+    missing = [name for name in names if name not in there]
     if missing and (not skip_missing or len(missing) == len(names)):
         raise MissingInputError(
             f"{root}: no folder for {len(missing)} of {len(names)} listed sequences: "
-            f"{', '.join(missing)}; complete the data set or ask to skip missing ones"
+            f"{_some(missing)}; complete the data set or ask to skip missing ones"
         )
-    spans = spans or {}
     return [
-        _sequence(name, image_root, mask_root, spans.get(name, ()))
+        VideoFolder(name, None if image_root is None else image_root / name, mask_root / name)
         for name in names
-        if name not in missing
+        if name in there
     ]
-
-
-def _sequence(
-    name: str, image_root: Path | None, mask_root: Path, span: tuple[str, ...]
-) -> Sequence:
-    folder = mask_root / name
-    masks = files_by_stem(folder, (".png",)) if folder.is_dir() else {}
-    if image_root is None:
-        if not masks:
-            raise MissingInputError(f"{folder}: no PNG mask in it")
-        return Sequence(name, tuple(masks), (), tuple(masks.values()))
-    frames = files_by_stem(image_root / name)
-    if span:
-        frames = {stem: path for stem, path in frames.items() if span[0] <= stem <= span[-1]}
-    if not frames:
-        raise MissingInputError(f"{image_root / name}: no frame (JPEG or PNG) in it")
-    alone = sorted(set(masks) - set(frames))
-    if alone:
-        raise MissingInputError(
-            f"{masks[alone[0]]}: {image_root / name} has no frame of that name "
-            f"({len(alone)} such masks)"
-        )
-    annotations = tuple(masks.get(stem) for stem in frames)
-    return Sequence(name, tuple(frames), tuple(frames.values()), annotations)

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from data_prep.davis import plan_davis
-from data_prep.sequences import label_objects
+from data_prep.masks import label_objects
 from data_prep.write import write_split
 from tests.prepared_sets import SIZE, davis_folder, photograph, square_labels
 from vos_jax.core.errors import ConfigError, MissingInputError
@@ -168,7 +168,7 @@ def test_bad_frames_are_rejected(tmp_path, part, spoil, what):
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_label_objects_counts_and_boxes(labels):
-    objects = label_objects(labels)
+    objects = label_objects(labels, {2: 7})
     ids = sorted(set(labels.ravel().tolist()) - {0, 255})
     assert objects.ids.tolist() == ids
     for number, area, (x, y, width, height) in zip(
