@@ -73,6 +73,29 @@ def rle_counts(counts: bytes) -> np.ndarray:
     return np.array(runs, np.int64)
 
 
+def label_rles(labels: np.ndarray) -> dict[int, bytes]:
+    """The compressed count string of every value in a label map, in one pass over the runs.
+
+    Args:
+        labels: integers [h, w].
+    """
+    height, width = labels.shape
+    pixels = labels.ravel(order="F")
+    starts = np.flatnonzero(np.diff(pixels, prepend=pixels[0] - 1))
+    ends = np.append(starts[1:], pixels.size)
+    values = pixels[starts]
+    order = np.argsort(values, kind="stable")
+    found, firsts = np.unique(values[order], return_index=True)
+    rles = {}
+    for value, runs in zip(found.tolist(), np.split(order, firsts[1:]), strict=True):
+        edges = np.stack([starts[runs], ends[runs]], axis=1).ravel()
+        after = [] if edges[-1] == pixels.size else [pixels.size]
+        counts = np.diff(edges, prepend=0, append=after).tolist()
+        plain = {"size": [height, width], "counts": counts}
+        rles[value] = coco_mask.frPyObjects(plain, height, width)["counts"]
+    return rles
+
+
 def area_and_box(counts: bytes, height: int, width: int) -> tuple[float, list[float]]:
     """Pixels and bounding box (x, y, w, h) of a mask."""
     rle = {"size": [height, width], "counts": counts}
