@@ -1,14 +1,16 @@
 """Colour changes of uint8 RGB frames: hue, saturation, contrast and brightness.
 
-The magnitudes and their drawing agree with the imgaug operations that HODOR's training uses
-(`AddToHueAndSaturation`, `LinearContrast`, `AddToBrightness`), on RGB where HODOR handed over
-BGR.
+The magnitudes and their drawing agree with the imgaug operations that the training of HODOR
+(`AddToHueAndSaturation`, `LinearContrast`, `AddToBrightness`) and of STEm-Seg (`Add`,
+`AddToHueAndSaturation`) uses, on RGB where they handed over BGR.
 """
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from vos_jax.data.operations import Change, Repaint
 
 HUE_STEPS = 180
 CONTRAST_CENTRE = 127.0
@@ -31,27 +33,23 @@ def shift_hue_saturation(frame: np.ndarray, hue: int, saturation: int) -> np.nda
         hue: steps of 2 degrees (OpenCV's hue has 180), around the circle.
         saturation: added on a scale of 255, limited to 0..255.
     """
-    values = np.arange(256)
-    tables = np.stack(
-        [(values + hue) % HUE_STEPS, np.clip(values + saturation, 0, 255), values], axis=-1
-    ).astype(np.uint8)
-    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
-    return cv2.cvtColor(cv2.LUT(hsv, tables[None]), cv2.COLOR_HSV2RGB)
+    turned = ((np.arange(256) + hue) % HUE_STEPS).astype(np.uint8)
+    hsv = cv2.add(cv2.cvtColor(frame, cv2.COLOR_RGB2HSV), (0, saturation, 0, 0))
+    cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 0), turned), hsv, 0)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
 def scale_contrast(frame: np.ndarray, factor: float) -> np.ndarray:
     """Moves all values of a uint8 frame away from (or towards) 127 by a factor."""
-    table = CONTRAST_CENTRE + factor * (np.arange(256) - CONTRAST_CENTRE)
-    return cv2.LUT(frame, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+    return cv2.addWeighted(frame, factor, frame, 0, (1 - factor) * CONTRAST_CENTRE)
 
 
 def shift_brightness(frame: np.ndarray, amount: int, space: str = "hsv") -> np.ndarray:
     """Adds to the brightness channel of a colour space of `BRIGHTNESS_SPACES`."""
     there, back, channel = BRIGHTNESS_SPACES[space]
-    table = np.clip(np.arange(256) + amount, 0, 255).astype(np.uint8)
-    converted = cv2.cvtColor(frame, there)
-    converted[..., channel] = cv2.LUT(np.ascontiguousarray(converted[..., channel]), table)
-    return cv2.cvtColor(converted, back)
+    added = [0, 0, 0, 0]
+    added[channel] = amount
+    return cv2.cvtColor(cv2.add(cv2.cvtColor(frame, there), added), back)
 
 
 @dataclass(frozen=True)
@@ -100,3 +98,38 @@ class ColourJitter:
 
 def _whole(rng: np.random.Generator, largest: int) -> int:
     return int(rng.integers(-largest, largest + 1))
+
+
+@dataclass(frozen=True)
+class ColourShift(Repaint):
+    """A drawn change of STEm-Seg's kind."""
+
+    values: int
+    hue_saturation: int
+
+    def frame(self, frame: np.ndarray) -> np.ndarray:
+        """Adds to all values, then to hue and saturation, each limited to 0..255."""
+        table = np.clip(np.arange(256) + self.values, 0, 255).astype(np.uint8)
+        hue = int(self.hue_saturation / 255 * HUE_STEPS)
+        return shift_hue_saturation(cv2.LUT(frame, table), hue, self.hue_saturation)
+
+
+@dataclass(frozen=True)
+class ShiftColours:
+    """Adds to all values, or to hue and saturation, or does both: STEm-Seg's stills.
+
+    Attributes:
+        values: largest change of red, green and blue alike, of 255.
+        hue_saturation: largest change of both, of 255.
+    """
+
+    values: int = 40
+    hue_saturation: int = 5
+
+    def draw(self, rng: np.random.Generator, labels: np.ndarray) -> Change:
+        """Both with probability 1/2, each alone with 1/4; every amount uniform."""
+        kinds = rng.choice(2, rng.integers(1, 3), replace=False)
+        return ColourShift(
+            values=_whole(rng, self.values) if 0 in kinds else 0,
+            hue_saturation=_whole(rng, self.hue_saturation) if 1 in kinds else 0,
+        )

@@ -15,7 +15,15 @@ import numpy as np
 from PIL import Image
 
 from vos_jax.data.operations import FILL, Change
-from vos_jax.data.warps import Crop, Projection, Size, about_centre, resize_labels
+from vos_jax.data.warps import (
+    Crop,
+    Projection,
+    Size,
+    about_centre,
+    random_affine,
+    random_perspective,
+    resize_labels,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,38 @@ class RandomAffine:
             label_interpolation=self.label_interpolation,
             fill=self.fill,
         )
+
+
+@dataclass(frozen=True)
+class RandomPerspective:
+    """Stretches a random quadrilateral to the whole image; no pixel is invented.
+
+    Attributes:
+        strength: how far corners move inwards, standard deviation as a fraction of each side.
+    """
+
+    strength: float
+
+    def draw(self, rng: np.random.Generator, labels: np.ndarray) -> Projection:
+        """Draws the corners."""
+        return random_perspective(rng, labels.shape, (self.strength, self.strength))
+
+
+@dataclass(frozen=True)
+class RandomMove:
+    """Rotation and shift with linear interpolation, black outside: imgaug's `Affine`.
+
+    Attributes:
+        rotate: largest angle, degrees.
+        translate: largest shift, fraction of each side.
+    """
+
+    rotate: float
+    translate: float
+
+    def draw(self, rng: np.random.Generator, labels: np.ndarray) -> Projection:
+        """Draws every amount uniformly."""
+        return random_affine(rng, labels.shape, rotate=self.rotate, translate=self.translate)
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,22 @@ with several clips, belong to the clip sources.
 """
 
 from vos_jax.core.errors import ConfigError
-from vos_jax.data.blur import GaussianBlur
+from vos_jax.data.blur import GaussianBlur, MotionBlur
+from vos_jax.data.colour import ShiftColours
+from vos_jax.data.duplication import DuplicateObject
 from vos_jax.data.geometric import (
     PadToSize,
     RandomAffine,
     RandomCrop,
+    RandomMove,
+    RandomPerspective,
     RandomResizedCrop,
     RandomScale,
     ResizeShortSide,
 )
 from vos_jax.data.jitter import Greyscale, Jitter
-from vos_jax.data.operations import Chain, Flip, Step
+from vos_jax.data.operations import Chain, Flip, Shuffle, Step
+from vos_jax.data.splines import ThinPlateSpline
 
 
 def mask_propagation_stills(size: int = 384) -> Chain:
@@ -38,6 +43,7 @@ def mask_propagation_stills(size: int = 384) -> Chain:
             Step(ResizeShortSide(size)),
             Step(RandomCrop(size)),
             Step(Jitter(0.1, 0.05, 0.05)),
+            Step(ThinPlateSpline(), probability=0.33),
         )
     )
 
@@ -97,6 +103,30 @@ def aot_video(size: int = 465, short_side: int = 480, version: int = 2) -> Chain
     )
 
 
+def stem_seg_stills(rotate: float = 12, motion_blur: float = 0.25) -> Chain:
+    """Image clips of STEm-Seg: 10 of its specification; frames keep the size of the image.
+
+    Args:
+        rotate: largest angle, degrees; 10 for Pascal VOC and Mapillary.
+        motion_blur: its probability; 0 for Mapillary.
+    """
+    return Chain(
+        (
+            Step(Flip(), "clip", 0.5),
+            Step(ShiftColours(), "later"),
+            Step(RandomPerspective(0.08), "later"),
+            Step(RandomMove(rotate=rotate, translate=0.1), "later"),
+            Step(MotionBlur(), "later", motion_blur),
+            Shuffle(),
+        )
+    )
+
+
+def stem_seg_video() -> Chain:
+    """Video of STEm-Seg: an object that is alone gets a copy beside it, and nothing else."""
+    return Chain((DuplicateObject(),))
+
+
 _AOT_COLOUR = (
     Step(Jitter(0.4, 0.4, 0.2, 0.1), probability=0.8),
     Step(Greyscale(), probability=0.2),
@@ -115,5 +145,7 @@ RECIPES = {
     "mask_propagation_video": mask_propagation_video,
     "aot_stills": aot_stills,
     "aot_video": aot_video,
+    "stem_seg_stills": stem_seg_stills,
+    "stem_seg_video": stem_seg_video,
 }
 """Recipes by the name a configuration gives."""
