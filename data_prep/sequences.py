@@ -83,7 +83,7 @@ def folder_videos(
         MissingInputError: a frame or a mask is missing; names it.
     """
     videos = []
-    for folder in tqdm(folders, "listing", unit="video", delay=SILENT_SECONDS):
+    for folder in tqdm(folders, "listing", unit="video", delay=SILENT_SECONDS, mininterval=1):
         sequence = folder.sequence()
         if complete:
             _check_masks(folder, sequence)
