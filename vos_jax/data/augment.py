@@ -7,6 +7,7 @@ source; resizing to a canvas follows in `canvases`.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from vos_jax.core.errors import ConfigError
@@ -15,7 +16,6 @@ from vos_jax.data.crops import crop_keeping_objects, keeps_objects, object_areas
 from vos_jax.data.warps import (
     Size,
     Warp,
-    flip,
     random_affine,
     random_border_crop,
     random_perspective,
@@ -37,6 +37,7 @@ class Sample:
         valid: bool [t, h, w], False where a warp invented pixels.
         present: bool [t, o], whether any pixel of the object is on the frame.
         labelled: bool [t], whether the frame's labels are known.
+        given: uint8 [h, w, o], planes of frame 0 in 255ths where they differ from its labels.
     """
 
     frames: np.ndarray
@@ -44,6 +45,7 @@ class Sample:
     valid: np.ndarray
     present: np.ndarray
     labelled: np.ndarray
+    given: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -238,8 +240,9 @@ def _sample(
     objects: int,
     mirrored: bool,
 ) -> Sample:
-    clip = [np.stack(part) for part in (frames, labels, valid)]
     if mirrored:
-        clip = [flip(part) for part in clip]
-    present = [object_areas(mask, objects) > 0 for mask in clip[1]]
+        frames, labels = ([cv2.flip(image, 1) for image in part] for part in (frames, labels))
+        valid = [plane[:, ::-1] for plane in valid]
+    present = [object_areas(mask, objects) > 0 for mask in labels]
+    clip = (np.stack(part) for part in (frames, labels, valid))
     return Sample(*clip, present=np.stack(present), labelled=np.ones(len(frames), bool))

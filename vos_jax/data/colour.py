@@ -47,8 +47,7 @@ def scale_contrast(frame: np.ndarray, factor: float) -> np.ndarray:
 def shift_brightness(frame: np.ndarray, amount: int, space: str = "hsv") -> np.ndarray:
     """Adds to the brightness channel of a colour space of `BRIGHTNESS_SPACES`."""
     there, back, channel = BRIGHTNESS_SPACES[space]
-    added = [0, 0, 0, 0]
-    added[channel] = amount
+    added = tuple(amount if number == channel else 0 for number in range(4))
     return cv2.cvtColor(cv2.add(cv2.cvtColor(frame, there), added), back)
 
 

@@ -11,7 +11,7 @@ LEAST_SHARE = 0.5
 
 def object_areas(labels: np.ndarray, objects: int) -> np.ndarray:
     """Pixels of the objects 1..objects in labels of any shape."""
-    return np.bincount(labels.ravel(), minlength=objects + 1)[1 : objects + 1]
+    return np.array([np.count_nonzero(labels == n) for n in range(1, objects + 1)], np.int64)
 
 
 def keeps_objects(before: np.ndarray, after: np.ndarray, min_area: int) -> bool:

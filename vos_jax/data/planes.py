@@ -45,7 +45,7 @@ def object_planes(frame: Frame) -> np.ndarray:
         planes = coco_mask.decode([{"size": size, "counts": counts} for counts in objects.rles])
     except ValueError as error:
         raise _unusable(frame, f"a run-length code cannot be decoded: {error}") from error
-    return planes.transpose(2, 0, 1).astype(bool)
+    return planes.transpose(2, 0, 1).view(np.bool_)
 
 
 def _unusable(frame: Frame, what: str) -> RecordError:

@@ -11,7 +11,6 @@ from vos_jax.data.warps import (
     Crop,
     Projection,
     affine,
-    flip,
     random_affine,
     random_border_crop,
     random_perspective,
@@ -194,12 +193,6 @@ def test_crop_shows_its_part():
     assert part.frame(photo()).shape == (60, 80, 3)
 
 
-def test_flip_mirrors_columns_of_every_frame():
-    clip = np.arange(2 * 3 * 4 * 3).reshape(2, 3, 4, 3)
-    np.testing.assert_array_equal(flip(clip), clip[:, :, [3, 2, 1, 0]])
-    np.testing.assert_array_equal(flip(flip(clip)), clip)
-
-
 sides = st.integers(1, 70)
 
 
@@ -249,3 +242,32 @@ def test_projection_of_a_general_matrix_agrees_with_its_inverse():
     back = Projection(np.linalg.inv(matrix)).labels(there)
     assert (back == blocks())[8:-8, 8:-8].mean() > 0.95
     assert (there != blocks()).mean() > 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("fill", [(0, 0, 0), (124, 116, 104)])
+def test_a_frame_is_warped_as_its_channels_are(seed, fill):
+    for warp in every_warp(seed):
+        if isinstance(warp, Projection):
+            warp = Projection(warp.matrix, fill=fill)
+            for channel in range(3):
+                alone = np.repeat(photo()[..., channel, None], 3, axis=-1)
+                same = Projection(warp.matrix, fill=(fill[channel],) * 3).frame(alone)
+                np.testing.assert_array_equal(warp.frame(photo())[..., channel], same[..., 0])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_and_valid_are_those_of_each_warp_in_turn(seed):
+    warps = [affine(SIZE, rotate=15), *every_warp(seed)]
+    labels, valid = blocks(), np.ones(SIZE, bool)
+    for warp in warps:
+        labels, valid = warp.labels(labels), warp.valid(valid)
+    _, together, known = warp_all(photo(), blocks(), warps)
+    np.testing.assert_array_equal(together, labels)
+    np.testing.assert_array_equal(known, valid)
+    assert 0 < valid.mean() < 1
+
+
+def test_what_is_all_valid_stays_so():
+    assert resize_valid(np.ones((5, 7), bool), (9, 4)).all()
+    assert resize_valid(np.ones((5, 7), bool), (9, 4)).shape == (9, 4)
