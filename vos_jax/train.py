@@ -1,14 +1,12 @@
 """Command that trains a system: `python -m vos_jax.train --config FILE --workdir FOLDER`."""
 
 import argparse
-import os
 import sys
-
-import jax
 
 from vos_jax.core.commands import run_command
 from vos_jax.training.configuration import load_settings
 from vos_jax.training.loop import train
+from vos_jax.training.processes import EXIT_LOST, run_joined
 from vos_jax.training.stopping import EXIT_STOPPED
 
 DESCRIPTION = """\
@@ -22,6 +20,8 @@ settings:
     --config.init_from=''                start from scratch; or a workdir to start from
     --config.steps=200 --config.batch=4  shorter, smaller
     --config.model.dtype=bfloat16        compute in bfloat16 (parameters stay float32)
+    --config.mesh.model=4                split large parameters, their moments and average over
+                                         groups of 4 devices (all devices share the batch)
     "--config.data.canvases=((128,160),)"  size of the batches
   Unknown keys and values of the wrong type are errors.
 
@@ -32,7 +32,15 @@ workdir:
 
 exit code:
   0 done, 2 error (bad settings or data, loss not a number), {EXIT_STOPPED} saved and stopped by
-  SIGTERM or Ctrl-C: run the same command again.
+  SIGTERM or Ctrl-C: run the same command again. With --distributed, a signal to one process
+  stops all of them; {EXIT_LOST} (or 134, from JAX): another process ended without a word, run all
+  of them again.
+
+several processes:
+  Start the same command with --distributed on every host; scripts/launch_tpu_pod.sh,
+  scripts/launch_slurm.sh and scripts/jobset_*.yaml do. config.batch counts the clips of all
+  processes, and the clips of update n do not depend on their number; a run may go on with
+  another number of processes and devices, and with another config.mesh.
 
 example:
   python -m vos_jax.train --config configs/hodor_static.py --workdir runs/hodor \\
@@ -58,18 +66,20 @@ def main(argv: list[str] | None = None) -> int:
         "and Kubernetes are recognised; elsewhere set JAX_COORDINATOR_ADDRESS, "
         "JAX_NUM_PROCESSES and JAX_PROCESS_ID)",
     )
-    arguments, overrides = parser.parse_known_args(argv)
-    if arguments.distributed:
-        _join()
-    return train(load_settings(arguments.config, overrides), arguments.workdir)
-
-
-def _join() -> None:
-    """Makes this process one of several."""
-    number, count = (os.environ.get(f"JAX_{key}") for key in ("PROCESS_ID", "NUM_PROCESSES"))
-    jax.distributed.initialize(
-        num_processes=int(count) if count else None, process_id=int(number) if number else None
+    parser.add_argument(
+        "--heartbeat",
+        type=int,
+        default=100,
+        metavar="SECONDS",
+        help="with --distributed: a process silent for so long counts as dead, and the others end "
+        "(default: %(default)s)",
     )
+    arguments, overrides = parser.parse_known_args(argv)
+
+    def command() -> int:
+        return train(load_settings(arguments.config, overrides), arguments.workdir)
+
+    return run_joined(command, arguments.heartbeat) if arguments.distributed else command()
 
 
 if __name__ == "__main__":

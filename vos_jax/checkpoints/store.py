@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
-from vos_jax.checkpoints.iterator_state import RestoreIteratorState, SaveIteratorState
 from vos_jax.core.errors import CheckpointError, MissingInputError, OutputError
 
 SETTINGS = "config.json"
@@ -105,7 +105,8 @@ class Checkpoint:
         ema: their running average, None if none is kept.
         training: optimiser state, random key and whatever else the next step depends on; None
             for a checkpoint of parameters alone.
-        data: state of this process's data iterator, anything JSON holds; None if not kept.
+        data: state of the data iterator, the same on every process, a dict that JSON holds; None
+            if not kept.
     """
 
     params: Any
@@ -116,6 +117,9 @@ class Checkpoint:
 
 class Store:
     """Saves and restores the checkpoints of the one process group that writes a workdir.
+
+    Every process writes its share of the arrays; any number of processes and devices, in any
+    layout, can restore them. All processes make the same calls.
 
     Saving runs in the background; use as a context manager, or call `close` to wait for it.
 
@@ -164,7 +168,7 @@ class Store:
             if getattr(checkpoint, name) is not None
         }
         if checkpoint.data is not None:
-            items["data"] = SaveIteratorState(checkpoint.data)
+            items["data"] = ocp.args.JsonSave(checkpoint.data)
         try:
             self._manager.save(step, args=ocp.args.Composite(**items))
         except OSError as error:
@@ -185,8 +189,10 @@ class Store:
         """
         self._manager.wait_until_finished()
         found, number = _first_readable(self._folder, step, lambda at: self._restore(like, at))
-        for newer in [at for at in _steps(self._folder) if at > number and step is None]:
-            (self._folder / str(newer)).rename(self._folder / f"damaged_{newer}")
+        if jax.process_index() == 0 and step is None:
+            for newer in [at for at in _steps(self._folder) if at > number]:
+                (self._folder / str(newer)).rename(self._folder / f"damaged_{newer}")
+        multihost_utils.sync_global_devices(f"damaged steps after {number} are set aside")
         self._manager.reload()
         return found, number
 
@@ -203,7 +209,7 @@ class Store:
             if getattr(like, name) is not None
         }
         if like.data is not None:
-            items["data"] = RestoreIteratorState()
+            items["data"] = ocp.args.JsonRestore()
         missing = [name for name in items if not (self._folder / str(step) / name).exists()]
         if missing:
             raise ValueError(f"it holds no {' and no '.join(missing)}")

@@ -66,11 +66,14 @@ class OptimiserSettings:
 
 @dataclasses.dataclass(frozen=True)
 class MeshSettings:
-    """How devices are arranged.
+    """How the devices of all processes are arranged, in a grid of data x model.
+
+    All of them share the clips of a batch, whatever the grid.
 
     Attributes:
-        data: devices that share a batch; 0 takes all that `model` leaves.
-        model: devices that share each large parameter; 1 keeps whole copies everywhere.
+        data: groups of `model` devices; 0 takes as many as there are.
+        model: devices that share each large parameter, its moments and moving average, so that
+            each keeps 1 / model of them; 1 keeps whole copies everywhere.
     """
 
     data: int = 0

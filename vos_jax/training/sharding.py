@@ -1,4 +1,11 @@
-"""Devices as a mesh of two axes: `data` shares the clips of a batch, `model` large parameters."""
+"""Devices as a mesh of two axes: all devices share a batch, those of `model` large parameters.
+
+With D x M devices each has 1 / (D * M) of the clips of a batch. Where M is above 1, each has 1 / M
+of every large parameter, of its gradient sum, moments and moving average (fully sharded data
+parallelism; M = all devices is its plain form, less keeps the exchange of parameters within groups
+of M neighbours). Parameters are gathered while a micro-batch is computed, so the clips that a
+device computes, and the results up to rounding, do not depend on M.
+"""
 
 import math
 from collections.abc import Mapping
@@ -36,8 +43,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The leading axis shared by the devices of the `data` axis."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+    """The leading axis shared by all devices."""
+    return NamedSharding(mesh, PartitionSpec(("data", "model")))
 
 
 def tree_shardings(tree: PyTree, mesh: Mesh) -> PyTree:
@@ -79,10 +86,10 @@ def global_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.A
         ConfigError: the clips cannot be shared equally.
     """
     clips = len(batch["frames"]) * jax.process_count()
-    if clips % mesh.shape["data"]:
+    if clips % mesh.size:
         raise ConfigError(
             f"a micro-batch of {clips} clips (config.batch / config.accumulate) cannot be shared "
-            f"equally by {mesh.shape['data']} devices"
+            f"equally by {mesh.size} devices"
         )
     sharding = batch_sharding(mesh)
     return {

@@ -120,6 +120,7 @@ class Trainer:
         key = functools.reduce(jax.random.fold_in, numbers, jax.random.wrap_key_data(key))
 
         def objective(params):
+            params = jax.lax.with_sharding_constraint(params, replicated(self._mesh))
             verbs = Verbs(self._system, {"params": params}, key)
             losses = verbs.losses(rollout(verbs, clip, plan), clip, numbers[0])
             return losses["loss"], losses

@@ -39,8 +39,10 @@ def test_large_parameters_are_split_along_their_longest_even_axis(shape, expecte
     assert spec(shape, abstract(2, 4)) == expected
 
 
-def test_batches_are_shared_by_the_data_axis():
-    assert batch_sharding(abstract(4, 2)).spec == PartitionSpec("data")
+@pytest.mark.parametrize("data, model", [(8, 1), (4, 2), (1, 8)])
+def test_batches_are_shared_by_all_devices(data, model):
+    sharding = batch_sharding(abstract(data, model))
+    assert sharding.shard_shape((16, 3)) == (2, 3)
 
 
 @pytest.mark.parametrize("settings", [MeshSettings(data=2), MeshSettings(data=1, model=3)])
