@@ -258,7 +258,7 @@ def test_a_frame_is_warped_as_its_channels_are(seed, fill):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_labels_and_valid_are_those_of_each_warp_in_turn(seed):
-    warps = [affine(SIZE, rotate=15), *every_warp(seed)]
+    warps = [*every_warp(seed), affine(SIZE, rotate=15)]
     labels, valid = blocks(), np.ones(SIZE, bool)
     for warp in warps:
         labels, valid = warp.labels(labels), warp.valid(valid)
