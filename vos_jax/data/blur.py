@@ -15,8 +15,8 @@ class Blurred(Repaint):
     sigma: float
 
     def frame(self, frame: np.ndarray) -> np.ndarray:
-        """Blurs, mirroring the frame at its rim."""
-        return cv2.GaussianBlur(frame, (0, 0), self.sigma)
+        """Blurs, repeating the frame's rim."""
+        return cv2.GaussianBlur(frame, (0, 0), self.sigma, borderType=cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True)

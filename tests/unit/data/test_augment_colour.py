@@ -7,6 +7,8 @@ from vos_jax.data.colour import (
     BRIGHTNESS_SPACES,
     ColourChange,
     ColourJitter,
+    ColourShift,
+    ShiftColours,
     scale_contrast,
     shift_brightness,
     shift_hue_saturation,
@@ -112,3 +114,35 @@ def test_equal_generators_give_equal_changes():
 def test_no_jitter_draws_no_change():
     change = ColourJitter(0, 0, 0.0, 0).draw(np.random.default_rng(0))
     assert (change.hue, change.saturation, change.contrast, change.brightness) == (0, 0, 1.0, 0)
+
+
+def shifts(count=2000):
+    rng = np.random.default_rng(0)
+    return [ShiftColours(40, 5).draw(rng, photo()[..., 0]) for _ in range(count)]
+
+
+def test_one_shift_or_both_are_drawn():
+    values, hues = (
+        np.array([getattr(s, k) for s in shifts()]) for k in ("values", "hue_saturation")
+    )
+    assert set(values) == set(range(-40, 41)) and set(hues) == set(range(-5, 6))
+    assert (values == 0).mean() == pytest.approx(0.25 + 0.75 / 81, abs=0.04)
+    assert (hues == 0).mean() == pytest.approx(0.25 + 0.75 / 11, abs=0.04)
+    assert ((values != 0) & (hues != 0)).mean() == pytest.approx(0.5 * 80 / 81 * 10 / 11, abs=0.04)
+
+
+@pytest.mark.parametrize("amount", [-40, 0, 33])
+def test_values_are_shifted_alike_and_limited(amount):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    expected = np.clip(grey.astype(int) + amount, 0, 255)
+    np.testing.assert_array_equal(ColourShift(amount, 0).frame(grey), expected)
+
+
+@pytest.mark.parametrize("amount", [-5, 4])
+def test_hue_and_saturation_are_shifted_by_one_amount(amount):
+    expected = shift_hue_saturation(photo(), int(amount / 255 * 180), amount)
+    np.testing.assert_array_equal(ColourShift(0, amount).frame(photo()), expected)
+
+
+def test_equal_generators_give_equal_shifts():
+    assert shifts(20) == shifts(20)
