@@ -1,4 +1,4 @@
-"""Writes a split: shard jobs on local processes, then index, metadata and report."""
+"""Writes a split: shard jobs on local processes or on Beam, then index, metadata and report."""
 
 import multiprocessing
 import time
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from data_prep.beam import run_on_beam
 from data_prep.metadata import read_info, write_metadata
 from data_prep.report import Report
 from data_prep.shards import ShardJob, ShardPart, plan_shards, read_part, write_shard
@@ -19,6 +20,8 @@ from vos_jax.core.errors import AnnotationError, ConfigError, OutputError
 from vos_jax.data.index import FRAME_ROW, OBJECT_ROW, FrameIndex, video_rows
 
 FRAMES_PER_SHARD = 1000
+LOCAL = "local"
+"""The runner that is not Beam: processes of this machine."""
 POLL_SECONDS = 0.5
 
 
@@ -42,15 +45,22 @@ class SplitPlan:
 
 
 def write_split(
-    plan: SplitPlan, output: str | Path, shards: int | None = None, processes: int = 1
+    plan: SplitPlan,
+    output: str | Path,
+    shards: int | None = None,
+    processes: int = 1,
+    runner: str = LOCAL,
+    beam_options: str = "",
 ) -> Report:
-    """Writes what is missing of a split; the bytes do not depend on `processes`.
+    """Writes what is missing of a split; the bytes depend on plan and number of shards only.
 
     Args:
         plan: what to write.
         output: the prepared folder; may hold other splits of the same data set.
         shards: number of TFRecord files; default one per `FRAMES_PER_SHARD` frames.
-        processes: worker processes, each with one frame in memory.
+        processes: worker processes of the local runner, each with one frame in memory.
+        runner: `LOCAL` or the name of a Beam runner; see `data_prep.beam`.
+        beam_options: Beam's pipeline options as one command line.
 
     Returns:
         The report, which is saved in the folder too.
@@ -61,14 +71,18 @@ def write_split(
         OutputError: the folder holds something else or cannot be written.
     """
     began = time.monotonic()
-    output = Path(output)
     frames = sum(video.length for video in plan.videos)
     shards = max(1, -(-frames // FRAMES_PER_SHARD)) if shards is None else shards
     _check_plan(plan, shards, processes)
+    if beam_options and runner == LOCAL:
+        raise ConfigError(f"--beam_options {beam_options!r} needs a Beam runner: give --runner")
+    if "://" in str(output):
+        raise ConfigError(f"--output {output} is no folder: mount it and give its path")
+    output = Path(output)
     jobs = plan_shards(plan.videos, output, plan.dataset, plan.split, shards)
     try:
         _prepare_folder(output, plan, len(jobs))
-        written = _run(jobs, processes)
+        written = _run(jobs, processes, runner, beam_options)
         report = _finish(plan, jobs)
         report.shards_kept = len(jobs) - written
         report.seconds = round(time.monotonic() - began, 3)
@@ -109,10 +123,12 @@ def _prepare_folder(output: Path, plan: SplitPlan, shards: int) -> None:
             )
 
 
-def _run(jobs: list[ShardJob], processes: int) -> int:
+def _run(jobs: list[ShardJob], processes: int, runner: str, beam_options: str) -> int:
     """Runs the jobs with a progress bar; returns how many shards had to be written."""
     total = sum(job.length for job in jobs)
     with tqdm(total=total, unit="frame", smoothing=0.05, mininterval=1.0) as bar:
+        if runner != LOCAL:
+            return run_on_beam(jobs, runner, beam_options, bar)
         if processes == 1:
             written = 0
             for job in jobs:
@@ -194,7 +210,10 @@ def _finish(plan: SplitPlan, jobs: list[ShardJob]) -> Report:
 def _finished_part(job: ShardJob) -> ShardPart:
     part = read_part(job)
     if part is None:
-        raise OutputError(f"{job.path} vanished while writing: run the same command again")
+        raise OutputError(
+            f"{job.path} is not there after writing: run the same command again; with --runner, "
+            "give an --output that all workers share"
+        )
     return part
 
 
