@@ -34,22 +34,32 @@ class ClipSource(Protocol):
         times: frames of a clip.
         counts: int [n], objects that can be drawn from each item; the samples are balanced
             over them. None where the source itself decides how many it takes.
+        scheduled: whether clips depend on how far training has come.
+        gives: whether clips bring masks of their own for frame 0.
         sizes: int [n, 2], height and width of each item's frames.
     """
 
     times: int
-    counts: np.ndarray
+    counts: np.ndarray | None
     sizes: np.ndarray
+    scheduled: bool
+    gives: bool
 
-    def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
+    def clip(
+        self, item: int, objects: int, rng: np.random.Generator, progress: float = 0.0
+    ) -> Sample:
         """The clip of an item with so many of its objects, drawn at random.
 
-        Without `counts`, `objects` is the largest number allowed.
+        Without `counts`, `objects` is the largest number allowed. `progress` is the share of the
+        training that is done, in [0, 1).
         """
 
 
 class StillClips:
     """Clips made of single annotated images: every annotated frame of the set is an item."""
+
+    scheduled = False
+    gives = False
 
     def __init__(
         self,
@@ -76,7 +86,9 @@ class StillClips:
         self.counts = counts[counts > 0]
         self.sizes = frame_sizes(records, self._frames)
 
-    def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
+    def clip(
+        self, item: int, objects: int, rng: np.random.Generator, progress: float = 0.0
+    ) -> Sample:
         """Draws objects and augments.
 
         Raises:
@@ -96,6 +108,9 @@ class VideoClips:
     labels on the later frames however small they get (HODOR's code deletes small ones there,
     so that they become background).
     """
+
+    scheduled = False
+    gives = False
 
     def __init__(
         self,
@@ -134,7 +149,9 @@ class VideoClips:
         self.counts = counts[self._frames]
         self.sizes = frame_sizes(records, self._frames)
 
-    def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
+    def clip(
+        self, item: int, objects: int, rng: np.random.Generator, progress: float = 0.0
+    ) -> Sample:
         """Draws later frames and objects, and augments.
 
         Raises:
@@ -167,6 +184,8 @@ class SparseVideoClips:
     """
 
     counts = None
+    scheduled = False
+    gives = False
 
     def __init__(
         self,
@@ -219,7 +238,9 @@ class SparseVideoClips:
         _log.info("%d of %d videos have a reference frame and room", room.sum(), len(videos))
         return numbers[chosen[room]]
 
-    def clip(self, item: int, objects: int, rng: np.random.Generator) -> Sample:
+    def clip(
+        self, item: int, objects: int, rng: np.random.Generator, progress: float = 0.0
+    ) -> Sample:
         """Draws the other frames and at most so many objects, and augments.
 
         Raises:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from vos_jax.core.errors import ImageError
+from vos_jax.core.labels import VOID
 from vos_jax.data.frames import Frame, Objects
-from vos_jax.data.planes import object_planes
+from vos_jax.data.planes import frame_labels, object_planes
 from vos_jax.data.records import RecordSet
 from vos_jax.io.images import decode_image
 
@@ -29,7 +30,7 @@ def object_labels(frame: Frame, ids: Sequence[int]) -> np.ndarray:
     labels = np.zeros((frame.height, frame.width), np.uint8)
     chosen = _only(frame, [row for _, row in found])
     for (number, _), plane in zip(found, object_planes(chosen), strict=True):
-        labels[plane] = number
+        np.copyto(labels, number, where=plane)
     return labels
 
 
@@ -38,6 +39,18 @@ def _only(frame: Frame, rows: list[int]) -> Frame:
     objects = frame.objects
     rles = tuple(objects.rles[row] for row in rows) if objects.rles else ()
     return replace(frame, objects=Objects(ids=objects.ids[rows], rles=rles))
+
+
+def label_map(frame: Frame, ids: Sequence[int]) -> np.ndarray:
+    """The labels of a frame: those it stores, or run-length codes numbered as in `ids`.
+
+    Returns:
+        uint8 [h, w].
+
+    Raises:
+        RecordError: a mask cannot be decoded.
+    """
+    return object_labels(frame, ids) if frame.mask is None else frame_labels(frame)
 
 
 def picture(frame: Frame) -> np.ndarray:
@@ -92,3 +105,47 @@ def frame_sizes(records: RecordSet, frames: np.ndarray) -> np.ndarray:
     """Height and width of frames given by number: int [n, 2]."""
     videos = records.index.videos[records.index.frames["video"][frames]]
     return np.stack([videos["height"], videos["width"]], axis=-1).astype(np.int64)
+
+
+def usable_frames(records: RecordSet, object_frames: int) -> np.ndarray:
+    """Which frames are annotated and show an object that is on so many frames of its video.
+
+    Args:
+        records: the prepared set.
+        object_frames: 0 takes frames without objects, too.
+
+    Returns:
+        bool [n].
+    """
+    frames, objects = records.index.frames, records.index.objects
+    lasting = np.ones(len(objects), bool)
+    if object_frames > 1:
+        tracks = np.stack([np.repeat(frames["video"], frames["objects"]), objects["id"]])
+        _, track, times = np.unique(tracks, axis=1, return_inverse=True, return_counts=True)
+        lasting = times[track.reshape(-1)] >= object_frames
+    enough = objects_per_frame(records, lasting) > 0 if object_frames else True
+    return np.array(frames["annotated"]) & enough
+
+
+def video_objects(records: RecordSet, numbers: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """The objects of some frames, from the index alone. Crowd regions are none.
+
+    Args:
+        records: the prepared set.
+        numbers: of the frames [t].
+
+    Returns:
+        The ids of the objects, ascending, the largest 254 if there are more, and the pixels of
+        each on each frame, float32 [t, o].
+    """
+    frames = records.index.frames[numbers]
+    counts = frames["objects"].astype(np.int64)
+    skipped = frames["first_object"].astype(np.int64) - (np.cumsum(counts) - counts)
+    rows = np.arange(counts.sum()) + np.repeat(skipped, counts)
+    objects, times = records.index.objects[rows], np.repeat(np.arange(len(numbers)), counts)
+    real = ~objects["crowd"]
+    ids, columns = np.unique(objects["id"][real], return_inverse=True)
+    areas = np.zeros((len(numbers), len(ids)), np.float32)
+    areas[times[real], columns] = objects["area"][real]
+    kept = np.sort(np.argsort(-areas.max(axis=0, initial=0), kind="stable")[: VOID - 1])
+    return ids[kept].tolist(), areas[:, kept]

@@ -50,6 +50,7 @@ class Batches:
         size_rule: SizeRule | None,
         multiple: int,
         slots: int,
+        total: int,
     ):
         """Arguments as of `make_loader`; `rows` are this process's rows.
 
@@ -58,10 +59,14 @@ class Batches:
         """
         if not sources or len({source.times for source, _ in sources}) > 1:
             raise ConfigError("all data sources must give clips of one number of frames")
+        if len({source.gives for source, _ in sources}) > 1:
+            raise ConfigError("either all data sources or none must give masks of their own")
         self._sources, self._weights = zip(*sources, strict=True)
         self._rows, self._batch_size, self._seed = rows, batch_size, seed
         self._canvases = check_canvases(canvases, multiple)
-        self._size_rule, self._slots = size_rule, slots
+        self._size_rule, self._slots, self._total = size_rule, slots, total
+        if self._scheduled and total < 1:
+            raise ConfigError("a data source changes with the training: total must be positive")
         self._schedule = Schedule(
             [source.counts for source in self._sources],
             [choose_canvases(self._canvases, s.sizes, size_rule) for s in self._sources],
@@ -72,9 +77,15 @@ class Batches:
         )
 
     @property
+    def _scheduled(self) -> bool:
+        return any(source.scheduled for source in self._sources)
+
+    @property
     def identity(self) -> dict:
         """What must be equal for batch n to be the same batch; fit for JSON."""
+        schedule = {"total": self._total} if self._scheduled else {}
         return {
+            **schedule,
             "seed": self._seed,
             "batch_size": self._batch_size,
             "items": [len(source.sizes) for source in self._sources],
@@ -100,11 +111,12 @@ class Batches:
     def _sample(self, batch: int, row: int, failures: list[str]) -> dict[str, np.ndarray]:
         canvas = self._canvases[self._schedule.canvas(batch)]
         number = batch * self._batch_size + row
+        progress = min(batch, self._total - 1) / self._total if self._scheduled else 0.0
         for attempt in range(ATTEMPTS):
             draw = self._schedule.draw(batch, row, attempt)
             rng = np.random.default_rng([self._seed, number, attempt])
             try:
-                sample = self._sources[draw.source].clip(draw.item, draw.objects, rng)
+                sample = self._sources[draw.source].clip(draw.item, draw.objects, rng, progress)
             except UNREADABLE as error:
                 failures.append(f"sample {number}: {error}")
             else:
@@ -228,6 +240,7 @@ def make_loader(
     size_rule: SizeRule | None = None,
     multiple: int = 32,
     slots: int = 4,
+    total: int = 0,
     workers: int = 0,
     process_index: int = 0,
     process_count: int = 1,
@@ -237,8 +250,8 @@ def make_loader(
 
     Batches are dicts of the fields of a training clip: frames uint8 [b, t, h, w, 3] RGB, labels
     uint8 [b, t, h, w] slot numbers, slots bool [b, o], present bool [b, t, o], labelled bool
-    [b, t], valid bool [b, t, h, w]; (h, w) is one of the canvases and b the share of this
-    process.
+    [b, t], valid bool [b, t, h, w], and from sources that give masks of their own given uint8
+    [b, h, w, o]; (h, w) is one of the canvases and b the share of this process.
 
     Args:
         sources: sources of clips with their share of the samples.
@@ -249,6 +262,7 @@ def make_loader(
             small; None takes the largest that fits.
         multiple: of which the canvases' sides must be multiples.
         slots: object slots o, which is also the largest number of objects of a clip.
+        total: batches of the whole training, for sources that change with it.
         workers: worker processes; the stream does not depend on it.
         process_index: this process among those that share the batch.
         process_count: their number.
@@ -266,6 +280,7 @@ def make_loader(
         size_rule=size_rule,
         multiple=multiple,
         slots=slots,
+        total=total,
     )
     return Loader(batches, workers=workers, max_failed=max_failed)
 

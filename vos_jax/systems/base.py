@@ -91,7 +91,7 @@ class Clip:
         present: whether an object is in a frame.
         labelled: whether a frame's labels may enter a loss.
         valid: False where a pixel holds no image (padding, or invented by a warp).
-        given: planes of frame 0 if they differ from its labels.
+        given: planes of frame 0 in 255ths if they differ from its labels.
     """
 
     frames: UInt8[Array, "b t h w 3"]
@@ -100,7 +100,7 @@ class Clip:
     present: Bool[Array, "b t o"]
     labelled: Bool[Array, "b t"]
     valid: Bool[Array, "b t h w"]
-    given: Float[Array, "b h w o"] | None = None
+    given: UInt8[Array, "b h w o"] | None = None
 
 
 class Visit(NamedTuple):

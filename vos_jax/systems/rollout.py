@@ -126,7 +126,8 @@ def planes_of(labels: Array, clip: Clip) -> Float[Array, "b h w o+1"]:
 
 def given_of(clip: Clip) -> Given:
     """The masks a clip starts from: those it brings, or the labels of its first frame."""
-    masks = clip.given
-    if masks is None:
+    if clip.given is not None:
+        masks = clip.given / 255
+    else:
         masks = planes_of(clip.labels[:, 0], clip)[..., 1:]
     return Given(masks=masks, slots=clip.slots & clip.present[:, 0])
