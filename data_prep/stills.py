@@ -33,7 +33,7 @@ SETS = {
 }
 """Folders of images and masks in which a set is looked for; the first that are there count."""
 
-JPEG = (".jpg", ".jpeg")
+JPEG, PNG = (".jpg", ".jpeg"), (".png",)
 
 
 def plan_stills(root: str | Path, name: str, split: str, aot: bool = False) -> SplitPlan:
@@ -51,55 +51,55 @@ def plan_stills(root: str | Path, name: str, split: str, aot: bool = False) -> S
     """
     root = require_folder(Path(root), "--root takes the unpacked set")
     if aot:
-        pairs, alone = _pairs_by_order(root, name), []
+        triples, alone = _paired_by_order(root, name), []
     elif name in SETS:
-        pairs, alone = _pairs_by_name(root, name, split)
+        triples, alone = _paired_by_name(root, name, split)
     else:
         raise ConfigError(f"--set {name}: choose from {', '.join(SETS)}, or give --aot")
     kind = "instances" if aot else "saliency"
     videos = [
         ListedVideo(still, (MaskFrame(root, still, 0, image, mask, kind),))
-        for still, (image, mask) in pairs.items()
+        for still, image, mask in triples
     ]
     dataset = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
     return SplitPlan(dataset, split, videos, rejected=alone)
 
 
-def _pairs_by_name(root: Path, name: str, split: str) -> tuple[dict, list[tuple[str, str]]]:
-    """(image, mask) by name, and what has no partner with the reason."""
+def _paired_by_name(root: Path, name: str, split: str) -> tuple[list[tuple], list[tuple]]:
+    """(name, image, mask) of each still, and what has no partner with the reason."""
     places = [tuple(folder.format(split=split) for folder in pair) for pair in SETS[name]]
     there = [pair for pair in places if all((root / folder).is_dir() for folder in pair)]
     images = _files(root, there[0][0], JPEG)
-    masks = _files(root, there[0][1], (".png",))
-    pairs = {still: (images[still], masks[still]) for still in images if still in masks}
-    if not pairs:
+    masks = dict(_files(root, there[0][1], PNG))
+    triples = [(still, image, masks[still]) for still, image in images if still in masks]
+    if not triples:
         looked = " or ".join(" and ".join(f"{root / folder}" for folder in pair) for pair in places)
         raise MissingInputError(
             f"{root}: no image <name>.jpg with a mask <name>.png ({len(images)} images, "
             f"{len(masks)} masks) in {looked}"
         )
-    alone = [(images[still], "it has no mask") for still in images if still not in masks]
-    alone += [(masks[still], "it has no image") for still in masks if still not in images]
-    return pairs, alone
+    alone = [(image, "it has no mask") for still, image in images if still not in masks]
+    alone += [(masks[still], "it has no image") for still in sorted(masks.keys() - dict(images))]
+    return triples, alone
 
 
-def _pairs_by_order(root: Path, name: str) -> dict[str, tuple[str, str]]:
+def _paired_by_order(root: Path, name: str) -> list[tuple]:
+    """(name, image, mask) of each still: sorted JPEGs, then sorted PNGs, and sorted masks."""
     folders = [f"{kind}/{name}" for kind in ("JPEGImages", "Annotations")]
     for folder in folders:
         require_folder(root / folder, "AOT keeps JPEGImages/<set> and Annotations/<set>")
-    images = {**_files(root, folders[0], JPEG), **_files(root, folders[0], (".png",))}
-    masks = _files(root, folders[1], (".png",))
+    images = [*_files(root, folders[0], JPEG), *_files(root, folders[0], PNG)]
+    masks = _files(root, folders[1], PNG)
     if not images or len(images) != len(masks):
         raise MissingInputError(
             f"{root / folders[0]} has {len(images)} images, {root / folders[1]} {len(masks)} "
             "masks: they are paired in sorted order, so there must be equally many"
         )
-    paired = zip(images.values(), masks.values(), strict=True)
-    return dict(zip(images, paired, strict=True))
+    return [(*image, mask) for image, (_, mask) in zip(images, masks, strict=True)]
 
 
-def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> dict[str, str]:
-    """Paths relative to root by path in the folder without ending, sorted; hidden ones left out."""
+def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Name (path in the folder without ending) and path in the root, sorted; none hidden."""
     base = root / folder
     found = sorted(
         path
@@ -107,7 +107,7 @@ def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> dict[str, str]
         if path.suffix.lower() in suffixes and not path.name.startswith(".")
     )
     names = (path.relative_to(base).with_suffix("").as_posix() for path in found)
-    return dict(zip(names, (path.relative_to(root).as_posix() for path in found), strict=True))
+    return list(zip(names, (path.relative_to(root).as_posix() for path in found), strict=True))
 
 
 def main(argv: list[str] | None = None) -> int:
