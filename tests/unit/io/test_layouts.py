@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vos_jax.core.errors import AnnotationError, ConfigError, MissingInputError
-from vos_jax.io.layouts import davis, davis_like, youtube_vos
+from vos_jax.io.layouts import davis, davis_folders, davis_like, youtube_vos
 
 
 def touch(root, *names):
@@ -105,6 +105,12 @@ class TestDavis:
         touch(davis_root, "JPEGImages/480p/a/.00009.jpg", "JPEGImages/480p/a/notes.txt")
         touch(davis_root, "Annotations/480p/a/Thumbs.db", "Annotations/480p/a/._00000.png")
         assert davis(davis_root, 2017, "val")[1].stems == ("00000", "00001")
+
+    def test_folders_are_found_without_looking_into_them(self, davis_root):
+        b, a = davis_folders(davis_root, 2017, "val")
+        assert b.sequence() == davis(davis_root, 2017, "val")[0]
+        touch(davis_root, "JPEGImages/480p/a/00002.jpg")
+        assert a.sequence().stems == ("00000", "00001", "00002")
 
 
 class TestDavisFaults:
@@ -226,6 +232,21 @@ class TestYoutubeVos:
         with pytest.raises(AnnotationError, match="meta.json"):
             youtube_vos(youtube_root)
 
+    @pytest.mark.parametrize("all_frames", [False, True])
+    def test_listed_frame_without_image(self, youtube_root, all_frames):
+        place = "valid_all_frames" if all_frames else "valid"
+        make_video(youtube_root, f"{place}/JPEGImages", "unused", "v1", range(0, 7, 6))
+        make_video(youtube_root, f"{place}/JPEGImages", "unused", "v2", range(13))
+        (youtube_root / "valid/JPEGImages/v1/00005.jpg").unlink()
+        with pytest.raises(MissingInputError, match="v1: no frame 00005, which meta.json lists"):
+            youtube_vos(youtube_root, all_frames=all_frames)
+
+    def test_videos_that_are_asked_for(self, youtube_root):
+        assert [v.name for v in youtube_vos(youtube_root, names=["v2"])] == ["v2"]
+        assert [v.name for v in youtube_vos(youtube_root, names=("v2", "v1"))] == ["v1", "v2"]
+        with pytest.raises(MissingInputError, match="1 of 2 chosen videos are not there: v7"):
+            youtube_vos(youtube_root, names=["v7", "v1"])
+
     def test_missing_meta(self, tmp_path):
         (tmp_path / "valid").mkdir()
         with pytest.raises(MissingInputError, match="valid/meta.json"):
@@ -259,3 +280,27 @@ class TestDavisLike:
         (tmp_path / "JPEGImages").mkdir()
         with pytest.raises(MissingInputError, match="one folder per video"):
             davis_like(tmp_path)
+
+    def test_a_folder_of_the_resolution_may_stand_between(self, tmp_path):
+        make_video(tmp_path, "JPEGImages/480p", "Annotations/480p", "z", range(2), [0])
+        (z,) = davis_like(tmp_path)
+        assert (z.name, z.stems) == ("z", ("00000", "00001"))
+        assert z.annotations[0] == tmp_path / "Annotations/480p/z/00000.png"
+        assert davis_like(tmp_path, images=False)[0].stems == ("00000",)
+
+    def test_a_video_may_be_called_480p(self, tmp_path):
+        make_video(tmp_path, "JPEGImages", "Annotations", "480p", range(2))
+        assert davis_like(tmp_path)[0].name == "480p"
+
+    def test_hidden_folders_are_no_videos(self, tmp_path):
+        make_video(tmp_path, "JPEGImages", "Annotations", "z", range(1))
+        (tmp_path / "JPEGImages/.cache").mkdir()
+        assert [video.name for video in davis_like(tmp_path)] == ["z"]
+
+    def test_videos_that_are_asked_for(self, tmp_path):
+        for name in "abc":
+            make_video(tmp_path, "JPEGImages", "Annotations", name, range(1))
+        assert [v.name for v in davis_like(tmp_path, names=["c", "a"])] == ["a", "c"]
+        many = [f"x{number:02d}" for number in range(30)]
+        with pytest.raises(MissingInputError, match=r"30 of 30 .*: x00, x01, .*x19, \.\.\.$"):
+            davis_like(tmp_path, names=many)
