@@ -10,8 +10,8 @@ from ml_collections import ConfigDict, config_flags
 
 from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.systems import registry
-from vos_jax.training.data import KINDS
-from vos_jax.training.settings import Settings, SourceSettings, from_mapping
+from vos_jax.training.settings import Settings, from_mapping
+from vos_jax.training.sources import source_defaults
 
 
 def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
@@ -50,7 +50,7 @@ def complete(config: Mapping) -> ConfigDict:
     defaults["model"] = model_defaults(stated.get("system", defaults["system"]))
     sources = stated.get("data", {}).get("sources", {})
     defaults["data"]["sources"] = {
-        name: _source_defaults(name, each) for name, each in sources.items()
+        name: source_defaults(name, each) for name, each in sources.items()
     }
     _check_keys(stated, defaults, "config")
     full = ConfigDict(defaults).lock()
@@ -85,18 +85,6 @@ def _check_keys(stated: Mapping | ConfigDict, known: Mapping | ConfigDict, path:
             raise ConfigError(f"unknown {path}.{key}; known are {', '.join(sorted(known))}")
         if isinstance(value, groups) and isinstance(known[key], groups):
             _check_keys(value, known[key], f"{path}.{key}")
-
-
-def _source_defaults(name: str, source: Mapping) -> dict:
-    defaults = dataclasses.asdict(SourceSettings())
-    kind = source.get("kind", defaults["kind"])
-    if kind not in KINDS:
-        raise ConfigError(
-            f"config.data.sources.{name}.kind is {kind!r}; known are {', '.join(KINDS)}"
-        )
-    clips, augmentation = KINDS[kind]
-    options = dict(clips.__init__.__kwdefaults__)
-    return {**defaults, "options": options, "augmentation": dataclasses.asdict(augmentation())}
 
 
 def _read(path: Path) -> Mapping:

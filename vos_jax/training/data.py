@@ -1,29 +1,17 @@
 """From settings to the stream of training clips."""
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 
 from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.core.geometry import by_area, by_short_side
-from vos_jax.data.augment import StillAugmentation, VideoAugmentation
 from vos_jax.data.canvases import SizeRule
-from vos_jax.data.clips import ClipSource, SparseVideoClips, StillClips, VideoClips
-from vos_jax.data.colour import ColourJitter
 from vos_jax.data.pipeline import Loader, make_loader
 from vos_jax.data.records import RecordSet
 from vos_jax.training.settings import DataSettings, Settings, SourceSettings
-
-KINDS = {
-    "stills": (StillClips, StillAugmentation),
-    "videos": (VideoClips, VideoAugmentation),
-    "sparse_videos": (
-        SparseVideoClips,
-        functools.partial(VideoAugmentation, colour_per_frame=True),
-    ),
-}
+from vos_jax.training.sources import open_source
 
 
 def open_loader(settings: Settings) -> Loader:
@@ -41,18 +29,24 @@ def open_loader(settings: Settings) -> Loader:
         )
     if not data.sources:
         raise ConfigError("config.data.sources is empty: name at least one source of clips")
+    records = {name: _records(data, each) for name, each in data.sources.items()}
     return make_loader(
-        [(_open_source(data, name, each), each.share) for name, each in data.sources.items()],
+        [
+            (open_source(records[name], name, each), each.share)
+            for name, each in data.sources.items()
+        ],
         batch_size=settings.batch // settings.accumulate,
         seed=settings.seed,
         canvases=data.canvases,
         size_rule=_size_rule(data),
         multiple=data.multiple,
         slots=data.slots,
+        total=settings.steps * settings.accumulate,
         workers=data.workers,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
         max_failed=data.max_failed,
+        content=[each.fingerprint for each in records.values()],
     )
 
 
@@ -64,20 +58,5 @@ def _size_rule(data: DataSettings) -> SizeRule | None:
     return None
 
 
-def _open_source(data: DataSettings, name: str, source: SourceSettings) -> ClipSource:
-    if source.kind not in KINDS:
-        raise ConfigError(
-            f"config.data.sources.{name}.kind is {source.kind!r}; known are {', '.join(KINDS)}"
-        )
-    clips, augmentation = KINDS[source.kind]
-    records = RecordSet(Path(data.root) / source.folder, source.split)
-    try:
-        return clips(records, augmentation(**_nested(source.augmentation)), **source.options)
-    except TypeError as error:
-        raise ConfigError(f"config.data.sources.{name}: {error}") from error
-
-
-def _nested(augmentation: Mapping) -> dict:
-    """Arguments of an augmentation, its colour change made of its own arguments."""
-    colour = {name: ColourJitter(**augmentation[name]) for name in {"colour"} & set(augmentation)}
-    return {**augmentation, **colour}
+def _records(data: DataSettings, source: SourceSettings) -> RecordSet:
+    return RecordSet(Path(data.root) / source.folder, source.split)

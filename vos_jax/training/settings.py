@@ -111,14 +111,17 @@ class SourceSettings:
     """One source of clips.
 
     Attributes:
-        kind: "stills" (clips made of annotated images), "videos", or "sparse_videos" (one
-            labelled frame each).
+        kind: HODOR's "stills" (clips made of annotated images), "videos" and "sparse_videos"
+            (one labelled frame each), or "composed" of named parts for all other systems.
         folder: of the prepared set, below the root of the data.
         split: of that set.
         share: of the samples, relative to the other sources.
-        options: further arguments of `data.clips.StillClips`, `VideoClips` or
-            `SparseVideoClips`.
-        augmentation: arguments of `data.augment.StillAugmentation` or `VideoAugmentation`.
+        options: further arguments of `data.clips.StillClips`, `VideoClips`, `SparseVideoClips`
+            or `data.composed.ComposedClips`; the latter's `frames` and `objects` are mappings
+            with a `kind` of `data.frame_sampling.SAMPLERS` and `data.objects.CHOICES` and its
+            arguments, and `merge` is the share of clips merged from two.
+        augmentation: arguments of `data.augment.StillAugmentation` or `VideoAugmentation`;
+            composed: a `recipe` of `data.recipes.RECIPES` and its arguments.
     """
 
     kind: str = "stills"

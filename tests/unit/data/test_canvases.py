@@ -1,5 +1,6 @@
 """Canvases: which one an image gets, at what size, and how a clip is put on it."""
 
+import dataclasses
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from vos_jax.data.canvases import (
     place,
     size_on,
 )
+from vos_jax.data.warps import resize_frame
 
 PUBLISHED = ((480, 672), (576, 576), (672, 480))
 AREA = partial(by_area, pixels=300_000)
@@ -120,6 +122,21 @@ def test_unresized_clip_is_copied():
     fields = place(clip, (64, 96), 2)
     for field in ("frames", "labels", "valid", "labelled", "present"):
         np.testing.assert_array_equal(fields[field], getattr(clip, field))
+
+
+@pytest.mark.parametrize("objects, slots", [(1, 1), (2, 4), (6, 7)])
+def test_given_planes_follow_the_frame(objects, slots):
+    """Smoothly, as they are soft; unused slots and the rest of the canvas stay empty."""
+    planes = np.random.default_rng(1).integers(1, 256, (40, 60, objects), np.uint8)
+    clip = dataclasses.replace(sample(objects), given=planes)
+    same = place(clip, (64, 96), slots, lambda size: size)["given"]
+    np.testing.assert_array_equal(same[:40, :60, :objects], planes)
+    assert not same[40:].any() and not same[:, 60:].any() and not same[..., objects:].any()
+    half = place(clip, (64, 96), slots, lambda size: (20, 30))["given"]
+    for slot in range(objects):
+        expected = resize_frame(np.ascontiguousarray(planes[..., slot]), (20, 30))
+        np.testing.assert_array_equal(half[:20, :30, slot], expected)
+    assert "given" not in place(sample(objects), (64, 96), slots)
 
 
 @pytest.mark.parametrize("objects, slots", [(1, 1), (1, 4), (2, 4), (4, 4)])

@@ -117,7 +117,7 @@ def test_without_data_it_says_which_command_makes_some(root):
     "sources, said",
     [
         ({}, "sources is empty"),
-        ({"a": {**STILLS, "kind": "film"}}, "known are stills, videos, sparse_videos"),
+        ({"a": {**STILLS, "kind": "film"}}, "known are stills, videos, sparse_videos, composed"),
         ({"a": {**STILLS, "options": {"min_volume": 1}}}, "sources.a: .*min_volume"),
         ({"a": {**STILLS, "augmentation": {"blur": 1}}}, "sources.a: .*blur"),
         ({"a": {**STILLS, "augmentation": {"colour": {"blur": 1}}}}, "sources.a: .*blur"),
