@@ -7,7 +7,7 @@ import pytest
 from vos_jax.core.errors import ConfigError
 from vos_jax.data.geometric import RandomAffine, RandomCrop, RandomResizedCrop, RandomScale
 from vos_jax.data.jitter import Greyscale, Jitter
-from vos_jax.data.operations import FILL, Step
+from vos_jax.data.operations import FILL, Flip, Step
 from vos_jax.data.recipes import RECIPES
 
 SIZE = (90, 120)
@@ -209,6 +209,10 @@ def test_numbers_of_the_geometry():
     (scale,), (crop,) = (steps_of("aot_video", kind) for kind in (RandomScale, RandomCrop))
     assert scale == Step(RandomScale(480, (0.7, 1.3)), "clip")
     assert crop == Step(RandomCrop(465, min_area=100, attempts=5), "clip")
+    flips = {name: [(s.scope, s.probability) for s in steps_of(name, Flip)] for name in SETTINGS}
+    once = [("clip", 0.5)]
+    assert flips.pop("aot_stills") == [*once, ("later", 0.3)] and flips.pop("stem_seg_video") == []
+    assert set(map(tuple, flips.values())) == {tuple(once)}
     greys = {name: [s.probability for s in steps_of(name, Greyscale)] for name in SQUARE}
     assert greys == {
         "mask_propagation_stills": [0.05],
