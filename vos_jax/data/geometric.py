@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from vos_jax.core.labels import VOID
 from vos_jax.data.operations import FILL, Change
 from vos_jax.data.warps import (
     Crop,
@@ -247,7 +248,7 @@ class RandomCrop:
             part = _random_part(rng, labels.shape, sides)
             if self.min_area is None or sides == labels.shape:
                 break
-            if np.bincount(part.cut(labels).ravel(), minlength=2)[1:].max() > self.min_area:
+            if np.bincount(part.cut(labels).ravel(), minlength=2)[1:VOID].max() > self.min_area:
                 break
         return Cut(part)
 

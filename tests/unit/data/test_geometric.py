@@ -291,9 +291,10 @@ def test_crop_looks_for_an_object():
     assert (areas[5] > 100).mean() > 0.95
 
 
-def test_crop_wants_the_pixels_of_one_object_not_of_all():
+@pytest.mark.parametrize("numbers", [np.arange(1, 31), 0, 255], ids=["small", "none", "void"])
+def test_crop_wants_the_pixels_of_one_object(numbers):
     labels = np.zeros(SIZE, np.uint8)
-    labels[:, ::4] = np.arange(1, 31)
+    labels[:, ::4] = numbers
     draws = np.random.default_rng(0)
     RandomCrop(80, min_area=80).draw(draws, labels)
     position = np.random.default_rng(0)
