@@ -14,7 +14,7 @@ from vos_jax.data.augment import Sample
 from vos_jax.data.crops import object_areas
 from vos_jax.data.frame_sampling import FrameSampler
 from vos_jax.data.items import label_map, picture, usable_frames, video_objects
-from vos_jax.data.objects import HALF, Chosen, ObjectChoice, ReferenceObjects
+from vos_jax.data.objects import Chosen, ObjectChoice, ReferenceObjects
 from vos_jax.data.operations import Chain
 from vos_jax.data.perturbation import perturb_mask
 from vos_jax.data.records import RecordSet
@@ -168,6 +168,5 @@ def _perturbed(chosen: Chosen, overlap: tuple[float, ...], rng: np.random.Genera
     planes = planes.copy()
     for number in range(planes.shape[-1]):
         if planes[..., number].max(initial=0) == 255:
-            perturbed = perturb_mask(planes[..., number] > HALF, bound, rng)
-            planes[..., number] = perturbed.astype(np.uint8) * 255
+            planes[..., number] = perturb_mask(planes[..., number], bound, rng)
     return planes

@@ -35,25 +35,25 @@ def perturb_mask(mask: np.ndarray, overlap: float, rng: Draws) -> np.ndarray:
     """Dilates and erodes random rectangles until the mask overlaps its original less.
 
     Args:
-        mask: bool [h, w].
+        mask: uint8 [h, w] in 255ths; it may have soft edges, and all above 0 counts as object.
         overlap: intersection over union below which the search ends; the result lies below it,
             unless it is 1, which returns the mask as it is.
         rng: every random choice comes from it.
 
     Returns:
-        The perturbed mask, bool [h, w]; the mask as it is when a side is 2 pixels or less.
+        The perturbed mask, uint8 [h, w]; the mask as it is when a side is 2 pixels or less.
     """
     if overlap == 1 or min(mask.shape) <= 2:
         return mask
-    original = mask.astype(np.uint8)
+    original = np.ascontiguousarray(mask)
     perturbed = original.copy()
     for _ in range(ROUNDS):
         for _ in range(CHANGES_PER_ROUND):
             _change_rectangle(perturbed, rng)
-        common = cv2.countNonZero(original & perturbed) + 1e-6
-        if common / (cv2.countNonZero(original | perturbed) + 1e-6) < overlap:
+        common = cv2.countNonZero(cv2.min(original, perturbed)) + 1e-6
+        if common / (cv2.countNonZero(cv2.max(original, perturbed)) + 1e-6) < overlap:
             break
-    return perturbed > 0
+    return perturbed
 
 
 def _change_rectangle(mask: np.ndarray, rng: Draws) -> None:
@@ -62,7 +62,7 @@ def _change_rectangle(mask: np.ndarray, rng: Draws) -> None:
     x0, y0 = rng.integers(0, width), rng.integers(0, height)
     x1, y1 = rng.integers(x0 + 1, width + 1), rng.integers(y0 + 1, height + 1)
     if rng.random() < PIXEL_SHARE:
-        mask[(y0 + y1) // 2, (x0 + x1) // 2] = rng.integers(0, 2)
+        mask[(y0 + y1) // 2, (x0 + x1) // 2] = 255 * rng.integers(0, 2)
     change = cv2.dilate if rng.random() < 0.5 else cv2.erode
     size = rng.integers(*SIZES)
     shape, across, down = SHAPES[rng.integers(0, len(SHAPES))]

@@ -25,11 +25,12 @@ class Replay:
 
 def mask_perturbation(case: Case, data_dir: Path) -> dict[str, np.ndarray]:
     """The perturbed mask of every seed and target overlap, named `seed<s>_iou<percent>`."""
-    mask = case.inputs["mask"] > 0
+    mask = 255 * case.inputs["mask"]
     return {
         f"seed{run['seed']}_iou{round(100 * run['target'])}": perturb_mask(
             mask, run["target"], Replay(run["seed"])
-        ).astype(np.uint8)
+        )
+        // 255
         for run in case.config["runs"]
     }
 
