@@ -91,10 +91,14 @@ def place(
     frames = np.zeros((times, *canvas, 3), np.uint8)
     labels = np.zeros((times, *canvas), np.uint8)
     valid = np.zeros((times, *canvas), bool)
-    for t in range(times):
-        frames[t, :height, :width] = resize_frame(sample.frames[t], size)
-        labels[t, :height, :width] = resize_labels(sample.labels[t], size)
-        valid[t, :height, :width] = resize_valid(sample.valid[t], size)
+    same = tuple(source) == size
+    for made, part, resize in (
+        (frames, sample.frames, resize_frame),
+        (labels, sample.labels, resize_labels),
+        (valid, sample.valid, resize_valid),
+    ):
+        for t in range(times):
+            made[t, :height, :width] = part[t] if same else resize(part[t], size)
     objects = sample.present.shape[1]
     present = np.zeros((times, slots), bool)
     present[:, :objects] = sample.present

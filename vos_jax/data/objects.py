@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from vos_jax.core.labels import VOID
-from vos_jax.data.crops import object_areas
 
 HALF = 127
 
@@ -78,12 +78,10 @@ class ReferenceObjects:
 
     def choose(self, labels: np.ndarray, most: int, rng: np.random.Generator) -> Chosen:
         """Draws objects of the first frame."""
-        areas = object_areas(labels[0], VOID - 1)
+        areas = _areas(labels[0])
         wanted = areas > self.min_area
         if self.sure_area:
-            later = np.max(
-                [object_areas(mask, VOID - 1) for mask in labels[1:3]], axis=0, initial=0
-            )
+            later = np.max([_areas(mask) for mask in labels[1:3]], axis=0, initial=0)
             wanted &= (areas > self.sure_area) | (later < self.brief_area)
         ids = rng.permutation(1 + np.flatnonzero(wanted))[: min(self.most, most)]
         return Chosen(numbered(labels, ids), max(len(ids), self.least))
@@ -125,23 +123,28 @@ class VisibleInstances:
         """The labels without small objects."""
         if not self.min_area:
             return labels
-        small = 1 + np.flatnonzero(object_areas(labels, VOID - 1) < self.min_area)
+        small = 1 + np.flatnonzero(_areas(labels) < self.min_area)
         return np.where(np.isin(labels, small), np.uint8(0), labels)
 
     def choose(self, labels: np.ndarray, most: int, rng: np.random.Generator) -> Chosen:
         """Draws nothing."""
-        areas = object_areas(labels, VOID - 1)
+        areas = np.sum([_areas(mask) for mask in labels], axis=0)
         by_area = 1 + np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]
         ids = np.sort(by_area[:most])
         return Chosen(numbered(labels, ids, by_area[most:]), len(ids))
 
 
 def numbered(labels: np.ndarray, ids: Sequence[int], void: Sequence[int] = ()) -> np.ndarray:
-    """Labels in which these ids are 1, 2, ..., some void, and all others background."""
+    """Labels [t, h, w] in which these ids are 1, 2, ..., some void, and all others background."""
     table = np.zeros(VOID + 1, np.uint8)
     table[ids] = np.arange(1, 1 + len(ids))
     table[[*void, VOID]] = VOID
-    return table[labels]
+    return np.stack([cv2.LUT(mask, table) for mask in labels])
+
+
+def _areas(labels: np.ndarray) -> np.ndarray:
+    """Pixels of the numbers 1..254 in labels [h, w]."""
+    return cv2.calcHist([labels], [0], None, [VOID + 1], [0, VOID + 1]).ravel()[1:VOID]
 
 
 CHOICES = {

@@ -160,10 +160,10 @@ def test_small_instances_are_left_out_of_stored_frames():
 
 
 def test_numbers_follow_the_order_of_the_ids():
-    labels = np.array([[0, 3, 7, 9, 200, 255]], np.uint8)
-    assert numbered(labels, [9, 3]).tolist() == [[0, 2, 0, 1, 0, 255]]
-    assert numbered(labels, [9], void=[200]).tolist() == [[0, 0, 0, 1, 255, 255]]
-    assert numbered(labels, []).tolist() == [[0, 0, 0, 0, 0, 255]]
+    labels = np.array([[[0, 3, 7, 9, 200, 255]]], np.uint8)
+    assert numbered(labels, [9, 3]).tolist() == [[[0, 2, 0, 1, 0, 255]]]
+    assert numbered(labels, [9], void=[200]).tolist() == [[[0, 0, 0, 1, 255, 255]]]
+    assert numbered(labels, []).tolist() == [[[0, 0, 0, 0, 0, 255]]]
 
 
 @pytest.mark.parametrize("kind", CHOICES)
