@@ -107,7 +107,6 @@ def main(argv: list[str] | None = None) -> int:
     started = time.monotonic()
     videos = _score(arguments, sequences, protocol)
     seconds = time.monotonic() - started
-    print(report.shown_table(videos))
     tables = _tables(arguments, sequences, videos, protocol)
     for name, text in tables.items():
         path = arguments.results / name
@@ -115,6 +114,7 @@ def main(argv: list[str] | None = None) -> int:
             path.write_text(text)
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    print(report.shown_table(videos))
     print(f"\n{tables[next(iter(tables))]}\nwritten: {', '.join(tables)} in {arguments.results}")
     print(f"{len(videos)} sequences scored in {seconds:.1f} s, protocol {protocol}")
     return 0
