@@ -11,6 +11,7 @@ reads the same files.
 
 import json
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -99,7 +100,10 @@ class RecordSet:
         """
         self.path = Path(path)
         self.split = split
-        self.dataset, shards = _read_info(self.path, split)
+        self.dataset, splits = read_splits(self.path)
+        if split not in splits:
+            raise MissingInputError(f"{path} has no split {split!r}, only {sorted(splits)}")
+        shards = splits[split]
         self.index = FrameIndex.open(FrameIndex.folder(self.path, split))
         self.videos = Videos(self.index)
         self._shards = [
@@ -111,6 +115,11 @@ class RecordSet:
                 raise MissingInputError(
                     f"{shard} is missing: run the data_prep command again to write it"
                 )
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """Differs between sets whose videos differ, or whose records differ in place or length."""
+        return zlib.crc32(self.index.frames, zlib.crc32(self.index.videos))
 
     def __len__(self) -> int:
         """Number of frames of all videos."""
@@ -126,7 +135,11 @@ class RecordSet:
                 "run the data_prep command again"
             )
         name = str(self._shards[shard])
-        payload = unframe_record(self._read(shard, offset, length), length, name, offset)
+        try:
+            content = self._read(shard, offset, length)
+        except OSError as error:
+            raise record_error(name, offset, f"cannot be read ({error.strerror})") from error
+        payload = unframe_record(content, length, name, offset)
         try:
             return decode_frame(payload)
         except RecordError as error:
@@ -188,12 +201,17 @@ class RecordSet:
                 os.close(descriptor)
 
 
-def _read_info(path: Path, split: str) -> tuple[str, int]:
-    """Name of the data set and number of shards of the split."""
+def read_splits(path: Path) -> tuple[str, dict[str, int]]:
+    """Name of the data set in a prepared folder, and number of shards by split.
+
+    Raises:
+        MissingInputError: no prepared set there.
+        RecordError: its metadata is garbage.
+    """
     try:
         info = json.loads((path / INFO_FILE).read_text())
-        counts = {entry["name"]: len(entry["shardLengths"]) for entry in info["splits"]}
-        name = info["name"]
+        splits = {entry["name"]: len(entry["shardLengths"]) for entry in info["splits"]}
+        return info["name"], splits
     except FileNotFoundError as error:
         raise MissingInputError(
             f"{path} holds no prepared data set: make one, e.g. "
@@ -204,6 +222,3 @@ def _read_info(path: Path, split: str) -> tuple[str, int]:
         raise RecordError(
             f"{path / INFO_FILE} is not usable metadata ({error}); run the data_prep command again"
         ) from error
-    if split not in counts:
-        raise MissingInputError(f"{path} has no split {split!r}, only {sorted(counts)}")
-    return name, counts[split]
