@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import coco, davis, hodor_json
+from tests.official_layouts import LAYOUTS
 from tests.prepared_sets import coco_folder, contents, davis_folder
 from vos_jax.core.commands import run_command
 from vos_jax.data.records import RecordSet
@@ -94,6 +95,23 @@ def test_hodor_json(tmp_path, capsys):
     assert run_command(hodor_json.main, flags) == 0
     assert "mine all: read 2 frames" in capsys.readouterr().out
     assert RecordSet(tmp_path / "set", "all").dataset == "mine"
+
+
+def test_youtube_vos_shrunk_by_two_processes(tmp_path):
+    LAYOUTS["youtube_vos"].build(tmp_path / "source")
+    (tmp_path / "names.json").write_text('["sea", "air"]')
+    flags = ["--root", tmp_path / "source", "--videos", tmp_path / "names.json", "--shards", 2]
+    flags += ["--short_side", 48, "--output", tmp_path / "set"]
+    done = run("youtube_vos", *flags, "--processes", 2)
+    assert done.returncode == 0, done.stderr
+    assert "youtube_vos_2019_48p train: read 8 frames, wrote 8 of 2 videos" in done.stdout
+    found = RecordSet(tmp_path / "set", "train").videos
+    assert [video.size for video in found] == [(48, 64), (48, 64)]
+    (tmp_path / "source/train/Annotations/sea/00002.png").unlink()
+    failed = run("youtube_vos", *flags, "--processes", 1)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: ")
+    assert "sea/00002.png: not there" in failed.stderr
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.05, 0.2])

@@ -96,6 +96,17 @@ def test_bad_masks_reject_their_frame_and_no_other(tmp_path, spoil, what):
     assert (report.read, report.written) == (8, 7)
 
 
+def test_masks_that_are_no_png_inside_become_png(tmp_path):
+    LAYOUTS["folder"].build(tmp_path / "source")
+    path, labels = tmp_path / "source/Annotations/air/00001.png", square_labels(2, 4)
+    image = Image.fromarray(labels)
+    image.putpalette(bytes([0, 0, 0, 128, 0, 0, 0, 128, 0, 9, 9, 9, 3, 0, 0]))
+    image.save(path, format="GIF")
+    assert path.read_bytes()[25] == 3, "at the place where a PNG says that it has a palette"
+    write_split(plan_folder(tmp_path / "source", "train", "mine"), tmp_path / "set")
+    assert RecordSet(tmp_path / "set", "train").frame("air", 1).mask == encode_mask(labels)
+
+
 def test_gaps_in_the_numbering_are_no_gaps_in_the_records(tmp_path):
     for t in (3, 10, 40):
         put_frame(tmp_path / "source", "JPEGImages", "Annotations", f"v/{t:05d}", t, 2)
