@@ -13,6 +13,8 @@ import numpy as np
 from vos_jax.core.errors import ConfigError
 
 TURNS_PER_LAP = 1000
+FEISTEL_ROUNDS = 6
+WORD = (1 << 64) - 1
 
 
 class Turns:
@@ -41,23 +43,59 @@ class Turns:
         return choice, int(lap * self._turns[choice] + earlier)
 
 
+class Shuffled:
+    """A random order of 0..n-1 in which any place is computed, so that nothing is stored.
+
+    A Feistel network permutes numbers of an even number of bits; those it takes out of the range
+    go through it again, until they return.
+    """
+
+    def __init__(self, length: int, seed: Sequence[int]):
+        """Takes n > 0 and words of a seed."""
+        self._length = length
+        self._bits = max(1, -(-(length - 1).bit_length() // 2))
+        keys = np.random.default_rng(seed).integers(1 << 63, size=FEISTEL_ROUNDS)
+        self._keys = keys.tolist()
+
+    def at(self, place: int) -> int:
+        """The number at a place, 0 <= place < n."""
+        place = self._permuted(place)
+        while place >= self._length:
+            place = self._permuted(place)
+        return place
+
+    def _permuted(self, number: int) -> int:
+        mask = (1 << self._bits) - 1
+        left, right = number >> self._bits, number & mask
+        for key in self._keys:
+            left, right = right, left ^ (_mixed(right + key) & mask)
+        return left << self._bits | right
+
+
+def _mixed(word: int) -> int:
+    """A number of 64 bits, each of which depends on all of the word's (SplitMix64)."""
+    word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & WORD
+    word = (word ^ word >> 27) * 0x94D049BB133111EB & WORD
+    return word ^ word >> 31
+
+
 class Passes:
     """Endless passes over a pool, each in a new random order that holds every item once."""
 
-    def __init__(self, items: np.ndarray, seed: Sequence[int]):
-        """Takes item numbers [n] with n > 0, and words of a seed."""
-        self._items = items
+    def __init__(self, items: np.ndarray, length: int, seed: Sequence[int]):
+        """Takes item numbers, of which the first `length` > 0 are the pool; words of a seed."""
+        self._items, self._length = items, length
         self._seed = tuple(seed)
-        self._order = (-1, items)
+        self._order = (-1, None)
 
     def at(self, position: int) -> int:
         """The item at a position, counted over all passes."""
-        number, place = divmod(position, len(self._items))
+        number, place = divmod(position, self._length)
         known, order = self._order
         if known != number:
-            order = np.random.default_rng([*self._seed, number]).permutation(self._items)
+            order = Shuffled(self._length, [*self._seed, number])
             self._order = (number, order)
-        return int(order[place])
+        return int(self._items[order.at(place)])
 
 
 @dataclass(frozen=True)
@@ -120,8 +158,8 @@ class Schedule:
             own = [pool for pool in pools if pool[0] == canvas]
             self._pool_turns[canvas] = Turns([pool[3] for pool in own], (seed, 1, canvas))
             self._pools[canvas] = [
-                (source, objects, Passes(items, (seed, 2, canvas, source, objects)))
-                for _, source, objects, _, items in own
+                (source, objects, Passes(items, length, (seed, 2, canvas, source, objects)))
+                for _, source, objects, _, items, length in own
             ]
 
     def canvas(self, batch: int) -> int:
@@ -150,8 +188,11 @@ def _pools(
     canvases: Sequence[np.ndarray],
     weights: Sequence[float],
     max_objects: int,
-) -> list[tuple[int, int, int, float, np.ndarray]]:
-    """All (canvas, source, objects, weight, items) that are not empty."""
+) -> list[tuple[int, int, int, float, np.ndarray, int]]:
+    """All (canvas, source, objects, weight, items, length) that are not empty.
+
+    The pools of a source on a canvas are the beginnings of one array, most objects first.
+    """
     pools = []
     for source, (count, canvas, weight) in enumerate(zip(counts, canvases, weights, strict=True)):
         if count is None:
@@ -160,10 +201,13 @@ def _pools(
             levels = range(1, 1 + min(max_objects, int(np.max(count, initial=0))))
         if not levels:
             raise ConfigError(f"data source {source} has no frame with an object large enough")
-        for objects in levels:
-            eligible = np.flatnonzero(count >= objects).astype(np.uint32)
-            for number in np.unique(canvas[eligible]).tolist():
-                items = eligible[canvas[eligible] == number]
-                share = weight / len(levels) * len(items) / len(eligible)
-                pools.append((number, source, objects, share, items))
+        totals = [np.count_nonzero(count >= objects) for objects in levels]
+        for number in np.unique(canvas).tolist():
+            items = np.flatnonzero((canvas == number) & (count > 0)).astype(np.uint32)
+            items = items[np.argsort(-count[items], kind="stable")]
+            for objects, total in zip(levels, totals, strict=True):
+                length = int(np.count_nonzero(count[items] >= objects))
+                share = weight / len(levels) * length / total
+                if length:
+                    pools.append((number, source, objects, share, items, length))
     return pools

@@ -1,5 +1,6 @@
 """Turns, passes and the schedule of batches: shares, repetition, independence of order."""
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vos_jax.core.errors import ConfigError
-from vos_jax.data.sampling import TURNS_PER_LAP, Passes, Schedule, Turns
+from vos_jax.data.sampling import TURNS_PER_LAP, Passes, Schedule, Shuffled, Turns
 
 
 @settings(max_examples=25, deadline=None)
@@ -57,16 +58,53 @@ def test_a_tiny_weight_still_gets_a_turn():
 
 def test_a_pass_holds_every_item_once():
     items = np.array([3, 5, 8, 13, 21, 34, 55])
-    passes = Passes(items, (1,))
+    passes = Passes(items, 7, (1,))
     orders = [[passes.at(number * 7 + i) for i in range(7)] for number in range(5)]
     assert all(sorted(order) == items.tolist() for order in orders)
     assert len({tuple(order) for order in orders}) > 1
 
 
+def test_a_pool_may_be_the_beginning_of_its_items():
+    passes = Passes(np.array([3, 5, 8, 13]), 3, (1,))
+    assert {passes.at(position) for position in range(30)} == {3, 5, 8}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 3000), st.integers(0, 10**6))
+def test_a_shuffled_order_holds_every_number_once(length, seed):
+    order = Shuffled(length, [seed])
+    assert sorted(order.at(place) for place in range(length)) == list(range(length))
+
+
+@pytest.mark.parametrize("length", [2, 3, 5, 16, 17])
+def test_shuffled_orders_are_uniform(length):
+    """Every number is as often at every place, and as often behind every other one."""
+    count = 2000
+    orders = [[Shuffled(length, [n]).at(i) for i in range(length)] for n in range(count)]
+    places = np.zeros((length, length))
+    follows = np.zeros((length, length))
+    for order in orders:
+        places[np.arange(length), order] += 1
+        follows[order[:-1], order[1:]] += 1
+    expected = count / length
+    assert np.abs(places - expected).max() < 5 * np.sqrt(expected)
+    others = follows[~np.eye(length, dtype=bool)]
+    assert np.abs(others - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_a_large_pool_takes_no_more_memory_than_its_items():
+    """BL30K has 4.8 million frames; four pools share one array of four bytes an item."""
+    count = np.full(500_000, 4)
+    plan = schedule(sources=[(count, np.zeros(len(count), np.uint8))])
+    for batch in range(20):
+        plan.draw(batch, 0)
+    assert len(pickle.dumps(plan)) < 4 * len(count) + 20_000
+
+
 def test_passes_need_no_history():
     items = np.arange(50)
-    forwards = [Passes(items, (1,)).at(i) for i in range(200)]
-    passes = Passes(items, (1,))
+    forwards = [Passes(items, 50, (1,)).at(i) for i in range(200)]
+    passes = Passes(items, 50, (1,))
     assert [passes.at(i) for i in reversed(range(200))] == forwards[::-1]
 
 
