@@ -59,6 +59,7 @@ class ToyLoader:
 
     def __init__(self, batch: int = 4, seed: int = 0):
         self.batch, self.seed, self.number, self.closed = batch, seed, 0, False
+        self.failed = 0
 
     def __next__(self):
         rng = np.random.default_rng([self.seed, self.number])

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from tests.stored_arrays import assert_same, everything
 from tests.toy_training import ToyLoader, register, toy_settings, train_toy
-from vos_jax.checkpoints.store import Checkpoint, Store, _read_arrays, load_params
+from vos_jax.checkpoints.store import Checkpoint, Store, load_params
 from vos_jax.core.errors import CheckpointError
 from vos_jax.training.logging import METRICS
 
@@ -15,18 +16,6 @@ from vos_jax.training.logging import METRICS
 @pytest.fixture(autouse=True)
 def toy():
     register()
-
-
-def everything(workdir, step):
-    """All arrays of a checkpoint, and the state of the data."""
-    folder = workdir / "checkpoints" / str(step)
-    arrays = {}
-    for item in ("params", "ema", "training"):
-        if (folder / item).exists():
-            leaves = jax.tree_util.tree_leaves_with_path(_read_arrays(folder / item))
-            arrays |= {f"{item}{jax.tree_util.keystr(path)}": leaf for path, leaf in leaves}
-    (data,) = (folder / "data").glob("process_*.json")
-    return arrays, json.loads(data.read_text())
 
 
 def losses(workdir):
@@ -50,11 +39,7 @@ def test_interrupted_equals_uninterrupted(tmp_path, case):
     for steps in (3, 5, 7):
         assert train_toy(toy_settings(steps=steps, **CASES[case]), parts) == 0
     assert losses(parts) == losses(whole)
-    (expected, expected_data), (found, found_data) = (everything(at, 7) for at in (whole, parts))
-    assert found_data == expected_data
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert_same(parts, whole, 7)
 
 
 def test_resuming_says_so_and_starting_does_too(tmp_path, capsys):

@@ -33,13 +33,15 @@ def claim(workdir: str | os.PathLike[str]) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            file.truncate(0)
+            file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+            file.flush()
+        except BlockingIOError as error:
             raise ConfigError(
                 f"{workdir}: in use by {_holder(path)}; wait for it, or take another workdir"
             ) from error
-        file.truncate(0)
-        file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-        file.flush()
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be locked ({error.strerror})") from error
         yield
 
 

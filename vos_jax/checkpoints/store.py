@@ -8,12 +8,13 @@ A step appears by a rename when it is complete and disappears by a rename before
 deleted, so that a kill at any moment leaves no half of a step under its number.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -141,7 +142,9 @@ class Store:
             max_to_keep=keep, todelete_subdir=REMOVED, cleanup_tmp_directories=True
         )
         names = (*ARRAY_ITEMS, "data")
-        self._manager = ocp.CheckpointManager(self._folder, item_names=names, options=options)
+        logging.getLogger("absl").addFilter(_is_no_traceback)
+        with self._storing():
+            self._manager = ocp.CheckpointManager(self._folder, item_names=names, options=options)
         self._empty_removed()
 
     def __enter__(self) -> "Store":
@@ -160,7 +163,7 @@ class Store:
         """Saves a step in the background and lets the oldest go.
 
         Raises:
-            OutputError: the disk is full or read-only.
+            OutputError: the disk is full or read-only; it may come at a later save, or at `close`.
         """
         items = {
             name: ocp.args.StandardSave(jax.tree.map(_as_array, getattr(checkpoint, name)))
@@ -169,10 +172,8 @@ class Store:
         }
         if checkpoint.data is not None:
             items["data"] = ocp.args.JsonSave(checkpoint.data)
-        try:
+        with self._storing():
             self._manager.save(step, args=ocp.args.Composite(**items))
-        except OSError as error:
-            raise OutputError(f"{self._folder / str(step)}: cannot be saved ({error})") from error
         self._empty_removed()
 
     def restore(self, like: Checkpoint, step: int | None = None) -> tuple[Checkpoint, int]:
@@ -197,9 +198,13 @@ class Store:
         return found, number
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until everything is on disk.
+
+        Raises:
+            OutputError: the disk is full or read-only.
+        """
+        with self._storing():
+            self._manager.close()
         self._empty_removed()
 
     def _restore(self, like: Checkpoint, step: int) -> Checkpoint:
@@ -218,9 +223,25 @@ class Store:
             jax.tree_util.tree_map_with_path(_same_shape, getattr(like, name), getattr(found, name))
         return found
 
+    @contextlib.contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Orbax raises what went wrong in the background at its next call, as whatever it was."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{self._folder}: a checkpoint cannot be saved ({_short(error)}); make room, then "
+                "run the same command again: it goes on from the last complete one"
+            ) from error
+
     def _empty_removed(self) -> None:
         if jax.process_index() == 0:
             shutil.rmtree(self._folder / REMOVED, ignore_errors=True)
+
+
+def _is_no_traceback(record: logging.LogRecord) -> bool:
+    """False for what Orbax logs of an error in the background, which it also raises."""
+    return not (record.exc_info and "orbax" in record.pathname)
 
 
 def _steps(folder: Path) -> list[int]:

@@ -51,6 +51,7 @@ class Batches:
         multiple: int,
         slots: int,
         total: int,
+        content: Sequence[int],
     ):
         """Arguments as of `make_loader`; `rows` are this process's rows.
 
@@ -65,6 +66,7 @@ class Batches:
         self._rows, self._batch_size, self._seed = rows, batch_size, seed
         self._canvases = check_canvases(canvases, multiple)
         self._size_rule, self._slots, self._total = size_rule, slots, total
+        self._content = list(content)
         if self._scheduled and total < 1:
             raise ConfigError("a data source changes with the training: total must be positive")
         self._schedule = Schedule(
@@ -89,6 +91,7 @@ class Batches:
             "seed": self._seed,
             "batch_size": self._batch_size,
             "items": [len(source.sizes) for source in self._sources],
+            "content": self._content,
             "weights": [float(weight) for weight in self._weights],
             "canvases": [list(canvas) for canvas in self._canvases],
             "slots": self._slots,
@@ -241,6 +244,7 @@ def make_loader(
     multiple: int = 32,
     slots: int = 4,
     total: int = 0,
+    content: Sequence[int] = (),
     workers: int = 0,
     process_index: int = 0,
     process_count: int = 1,
@@ -263,6 +267,7 @@ def make_loader(
         multiple: of which the canvases' sides must be multiples.
         slots: object slots o, which is also the largest number of objects of a clip.
         total: batches of the whole training, for sources that change with it.
+        content: fingerprints of the data sets; a stream is not resumed on others.
         workers: worker processes; the stream does not depend on it.
         process_index: this process among those that share the batch.
         process_count: their number.
@@ -281,6 +286,7 @@ def make_loader(
         multiple=multiple,
         slots=slots,
         total=total,
+        content=content,
     )
     return Loader(batches, workers=workers, max_failed=max_failed)
 

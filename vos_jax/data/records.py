@@ -9,6 +9,7 @@ The folder also holds `features.json` and `dataset_info.json`, so `tfds.builder_
 reads the same files.
 """
 
+import functools
 import json
 import os
 import zlib
@@ -118,8 +119,9 @@ class RecordSet:
 
     @cached_property
     def fingerprint(self) -> int:
-        """Differs between sets whose videos differ, or whose records differ in place or length."""
-        return zlib.crc32(self.index.frames, zlib.crc32(self.index.videos))
+        """Of the index: differs between sets of other videos, objects, or lengths of records."""
+        tables = (self.index.videos, self.index.frames, self.index.objects)
+        return functools.reduce(lambda crc, table: zlib.crc32(table, crc), tables, 0)
 
     def __len__(self) -> int:
         """Number of frames of all videos."""

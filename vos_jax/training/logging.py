@@ -11,13 +11,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import tensorboardX
 from tqdm import tqdm
 
 from vos_jax.core.errors import DivergedError
+from vos_jax.training.events import Events
 
 METRICS = "metrics.jsonl"
 EVENTS = "tensorboard"
+PRESENT = ("learning_rate", "unreadable")
 
 
 class Log:
@@ -45,9 +46,7 @@ class Log:
         if self._writes:
             _keep_until(workdir / METRICS, start)
             self._metrics = (workdir / METRICS).open("a")
-            self._events = tensorboardX.SummaryWriter(
-                str(workdir / EVENTS), purge_step=start + 1, write_to_disk=True
-            )
+            self._events = Events(workdir / EVENTS, purge_step=start + 1)
         self._bar = tqdm(
             total=steps, initial=start, unit="step", disable=not self._writes, dynamic_ncols=True
         )
@@ -63,14 +62,22 @@ class Log:
             self._events.close()
             self._metrics.close()
 
-    def update(self, step: int, metrics: Mapping[str, jax.Array], rate: float) -> None:
+    def update(
+        self, step: int, metrics: Mapping[str, jax.Array], rate: float, unreadable: int = 0
+    ) -> None:
         """Takes the numbers of update `step`, counted from 1, and looks at the one before.
+
+        Args:
+            step: number of finished updates.
+            metrics: losses and `gradient_norm`; their means are reported.
+            rate: the learning rate; the latest is reported.
+            unreadable: records that this process could not read so far; likewise.
 
         Raises:
             DivergedError: the update before had a loss or gradient that is not finite.
         """
         self.settle()
-        self._latest = (step, {**metrics, "learning_rate": rate})
+        self._latest = (step, {**metrics, "learning_rate": rate, "unreadable": unreadable})
         self._bar.update()
 
     def settle(self) -> None:
@@ -97,22 +104,21 @@ class Log:
     def image(self, step: int, image: np.ndarray) -> None:
         """Shows predictions, uint8 [h, w, 3]."""
         if self._writes:
-            self._events.add_image("predictions", image, step, dataformats="HWC")
+            self._events.image(step, "predictions", image)
 
     def _write(self, step: int) -> None:
-        """Means since the last time; the learning rate and the speed are the present ones."""
+        """Means since the last time; what is not of an update but of now is the present value."""
         names = self._sums[0]
         means = {name: float(np.mean([each[name] for each in self._sums])) for name in names}
-        means["learning_rate"] = self._sums[-1]["learning_rate"]
+        means |= {name: self._sums[-1][name] for name in PRESENT}
         now = time.monotonic()
         means["clips_per_second"] = self._clips * len(self._sums) / (now - self._since)
         self._sums, self._since = [], now
         if not self._writes:
             return
-        for name, value in means.items():
-            self._events.add_scalar(name, value, step)
         self._metrics.write(json.dumps({"step": step, **means}) + "\n")
         self._metrics.flush()
+        self._events.scalars(step, means)
 
 
 def say(text: str) -> None:

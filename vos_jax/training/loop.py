@@ -26,11 +26,17 @@ from vos_jax.training.settings import Settings
 from vos_jax.training.sharding import global_batch, make_mesh
 from vos_jax.training.step import Trainer, TrainState, create_state, state_shapes
 from vos_jax.training.stopping import EXIT_STOPPED, StopRequest
-from vos_jax.training.workdir import agree
+from vos_jax.training.workdir import agree, writing
 
 
 class ClipStream(Protocol):
-    """What training asks of its data: `data.pipeline.Loader`, or anything alike."""
+    """What training asks of its data: `data.pipeline.Loader`, or anything alike.
+
+    Attributes:
+        failed: records that could not be read so far.
+    """
+
+    failed: int
 
     def __next__(self) -> dict[str, np.ndarray]:
         """The next micro-batch: the fields of a `Clip`, this process's rows."""
@@ -85,9 +91,14 @@ def run(settings: Settings, workdir: Path, system: Segmenter, loader: ClipStream
     Raises:
         DivergedError: a loss or gradient that is no number.
         CheckpointError: checkpoints that do not fit.
+        OutputError: the workdir cannot be written.
     """
     this = Run(settings, workdir, system, loader)
-    with Store(workdir, settings.checkpoints.keep) as store, StopRequest() as stop:
+    with (
+        writing(workdir),
+        Store(workdir, settings.checkpoints.keep) as store,
+        StopRequest() as stop,
+    ):
         state, step = this.start(store)
         with Log(
             workdir,
@@ -140,7 +151,7 @@ class Run:
             rate = float(self._rate(step))
             state, metrics = self._trainer.update(state, step, clips)
             step += 1
-            log.update(step, metrics, rate)
+            log.update(step, metrics, rate, self._loader.failed)
             stopping = stop.after(step)
             if stopping or step == settings.steps or step % settings.checkpoints.every == 0:
                 log.settle()

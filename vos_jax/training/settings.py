@@ -147,7 +147,8 @@ class DataSettings:
         long_side: largest, with `short_side`.
         slots: objects of a clip at most.
         workers: processes that make batches; the stream does not depend on their number.
-        max_failed: fraction of unreadable samples above which training stops.
+        max_failed: an unreadable sample is named in the log and replaced by the next one; above
+            this fraction of them (judged over at least 1000) training stops. 0: at the first.
     """
 
     root: str = ""

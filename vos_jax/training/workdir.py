@@ -1,5 +1,6 @@
-"""The settings a workdir was started with, and which of them may change between runs."""
+"""The settings a workdir was started with, which of them may change, and writing into it."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_jax.checkpoints import store
-from vos_jax.core.errors import ConfigError
+from vos_jax.core.errors import ConfigError, OutputError
 from vos_jax.training.settings import Settings
 
 FREE = ("steps", "log.", "checkpoints.", "mesh.", "data.root", "data.workers", "data.max_failed")
@@ -26,6 +27,22 @@ def agree(workdir: str | Path, settings: Settings) -> None:
         _compare(Path(workdir), now)
     document = {"system": settings.system, "model": now["model"], "config": now, "partial": False}
     store.save_settings(workdir, document)
+
+
+@contextlib.contextmanager
+def writing(workdir: str | Path) -> Iterator[None]:
+    """Names the workdir where the operating system refuses to write into it.
+
+    Raises:
+        OutputError: a full disk, a quota, no permission, or a folder that vanished.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or workdir}: cannot be written ({error.strerror or error}); make "
+            "room or mend it, then run the same command again: it goes on from the last checkpoint"
+        ) from error
 
 
 def _compare(workdir: Path, now: Mapping) -> None:
