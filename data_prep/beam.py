@@ -7,10 +7,10 @@ One element per shard: the path of its job, which lies pickled beside the index 
 complete. A worker does what a local process does, one frame in memory at a time, and no image
 goes through Beam. The launcher plans before, and joins the index and writes the metadata after.
 
-Inputs and output are opened as ordinary files. Launcher and workers must see them under the
-same paths: a network file system, or a bucket mounted as a folder on every machine. Workers
-need this package and the launcher's version of Beam (a container image, say). Stopping the
-launcher does not stop a job on a cluster: cancel it there before starting the command again.
+Inputs and output are opened as ordinary files, and launcher and workers must see them under the
+same absolute paths: a network file system, or a bucket mounted as a folder on every machine.
+Workers need this package and the launcher's version of Beam (a container image, say). Stopping
+the launcher does not stop a job on a cluster: cancel it there before starting the command again.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import importlib
 import io
 import logging
 import pickle
+import platform
 import shlex
 import sys
 import threading
@@ -27,7 +28,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_prep.shards import ShardJob, write_shard
-from vos_jax.core.errors import ConfigError, OutputError
+from vos_jax.core.errors import ConfigError, MissingInputError, OutputError
 
 POLL_SECONDS = 2.0
 
@@ -70,8 +71,19 @@ def run_on_beam(jobs: list[ShardJob], runner: str, options: str, bar: tqdm) -> i
 
 
 def write_saved_job(path: str) -> None:
-    """What a Beam worker does with an element: writes the shard of the job in a file."""
-    write_shard(pickle.loads(Path(path).read_bytes()))
+    """What a Beam worker does with an element: writes the shard of the job in a file.
+
+    Raises:
+        MissingInputError: this worker does not see a folder that the launcher saw.
+    """
+    job, folders = pickle.loads(Path(path).read_bytes())
+    for folder in folders:
+        if not folder.is_dir():
+            raise MissingInputError(
+                f"{folder} is not there on {platform.node()}: all workers must see the inputs "
+                "under the launcher's (absolute) paths"
+            )
+    write_shard(job)
 
 
 def _open_pipeline(runner: str, options: str):
@@ -110,10 +122,13 @@ def _imported(module: str, name: str) -> type:
 
 
 def _save_job(job: ShardJob) -> Path:
+    """Pickles a job and the folders of its first frame, for its worker to look for."""
+    first = next(iter(job.videos[0].frames()), None)
+    folders = {source.parent for source in first.inputs} if first else set()
     path = job.part_path.with_suffix(".job")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        _JobPickler(file).dump(job)
+        _JobPickler(file).dump((job, sorted(filter(Path.is_dir, folders))))
     return path
 
 

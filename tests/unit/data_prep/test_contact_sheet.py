@@ -142,7 +142,8 @@ class TestSheet:
         assert (caption(0, 0)[0] != caption(1, 0)[0]).any()
         assert (pixels[top + 138 :, GAP + width :] == PAPER).all()
 
-    def test_ids_that_do_not_fit_are_counted(self, monkeypatch):
+    @pytest.mark.parametrize("width", range(100, 400, 20))
+    def test_ids_that_do_not_fit_are_counted(self, monkeypatch, width):
         written = []
         real = contact_sheet.ImageDraw.ImageDraw.text
 
@@ -151,10 +152,10 @@ class TestSheet:
             real(self, xy, words, fill, font)
 
         monkeypatch.setattr(contact_sheet.ImageDraw.ImageDraw, "text", text)
-        tile = Image.new("RGB", (100, LINE))
+        tile = Image.new("RGB", (width, LINE))
         words = [(f"{number} lamp", (9, 9, 9)) for number in range(1000, 1020)]
         contact_sheet._write_ids(tile, 0, words)
         *shown, (more, end) = written
         assert [word for word, _ in shown] == [word for word, _ in words[: len(shown)]]
         assert more == f"+{len(words) - len(shown)}"
-        assert len(shown) >= 1 and end <= 100
+        assert len(shown) >= width // 100 and end <= width

@@ -22,7 +22,7 @@ from data_prep.shards import plan_shards, read_part
 from data_prep.write import SplitPlan, write_split
 from tests.prepared_sets import ToyFrame, ToyVideo, coco_folder, contents, toy_plan, toy_set
 from vos_jax.core.commands import run_command
-from vos_jax.core.errors import ConfigError, OutputError
+from vos_jax.core.errors import ConfigError, MissingInputError, OutputError
 from vos_jax.data.frames import Frame
 from vos_jax.data.records import RecordSet
 
@@ -111,7 +111,7 @@ class TestBytes:
         content = beam._save_job(job).read_bytes()
         assert b"__main__" not in content
         monkeypatch.delattr(sys.modules["__main__"], "ToyVideo")
-        assert pickle.loads(content) == job
+        assert pickle.loads(content) == (job, [])
 
 
 class TestResuming:
@@ -226,6 +226,19 @@ class TestRefusing:
         name = f"{__name__}.{runner.__name__}"
         with pytest.raises(OutputError, match=message):
             write_split(toy_plan(), tmp_path, 3, runner=name)
+
+    def test_workers_that_do_not_see_the_inputs(self, tmp_path):
+        """They would reject every frame: a finished set of nothing."""
+        sources = tmp_path / "sources"
+        sources.mkdir()
+        video = ToyVideo("a", path=sources / "image")
+        (job,) = jobs_of(toy_plan(video), tmp_path / "set")
+        path = beam._save_job(job)
+        write_saved_job(str(path))
+        sources.rename(tmp_path / "elsewhere")
+        with pytest.raises(MissingInputError, match=f"{sources} is not there on .* all workers"):
+            write_saved_job(str(path))
+        write_saved_job(str(beam._save_job(job)))
 
     @pytest.mark.parametrize(
         "command",
