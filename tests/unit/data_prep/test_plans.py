@@ -4,6 +4,7 @@ import json
 import re
 import tracemalloc
 
+import numpy as np
 import pytest
 
 from data_prep import bl30k, folder, youtube_vos
@@ -14,12 +15,14 @@ from data_prep.stills import plan_stills
 from data_prep.write import write_split
 from data_prep.youtube_vis import plan_youtube_vis
 from data_prep.youtube_vos import plan_youtube_vos
-from tests.official_folders import encode_mask, put, put_frame, put_meta
+from tests.official_folders import grey, put, put_frame, put_meta
 from tests.official_layouts import LAYOUTS
 from tests.prepared_sets import edit_json, photograph, square_labels
 from vos_jax.core.commands import run_command
 from vos_jax.core.errors import AnnotationError, ConfigError, MissingInputError
+from vos_jax.data.planes import frame_labels
 from vos_jax.data.records import RecordSet
+from vos_jax.io.images import encode_mask
 
 
 @pytest.fixture
@@ -304,12 +307,23 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
         write_split(plan_stills(tmp_path, "x", "train", aot=True), tmp_path / "set")
 
 
-def test_bl30k_names_the_first_frame_without_mask(source):
+def test_bl30k_names_the_first_frame_without_mask(source, tmp_path, capsys):
     root = source("bl30k")
     for t in (1, 3):
         (root / f"Annotations/sea/{t:05d}.png").unlink()
-    with pytest.raises(MissingInputError, match=r"sea/00001.png: not there.*\(2 such frames\)"):
-        LAYOUTS["bl30k"].plan(root)
+    assert run_command(bl30k.main, ["--root", str(root), "--output", str(tmp_path / "set")]) == 2
+    message = capsys.readouterr().err
+    assert re.search(r"error: .*sea/00001.png: not there.*\(2 such frames\)", message)
+    assert not (tmp_path / "set").exists()
+
+
+def test_black_and_white_masks_of_ones_own_have_one_object(source, tmp_path):
+    root = source("folder")
+    labels = square_labels(0)
+    put(root / "Annotations/air/00000.png", grey(np.where(labels, 255, 0).astype(np.uint8)))
+    write_split(plan_folder(root, "train", "mine"), tmp_path / "set")
+    frame = RecordSet(tmp_path / "set", "train").frame("air", 0)
+    np.testing.assert_array_equal(frame_labels(frame), labels > 0)
 
 
 def test_meta_of_another_kind(source):
