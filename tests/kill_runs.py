@@ -108,7 +108,7 @@ class Victim:
 
     def kill(self, number: int, aim: str) -> tuple[Kill, Path]:
         """Starts the run and kills it; returns also what it said until then."""
-        updates, began = self.update(), time.monotonic()
+        began = time.monotonic()
         process, said = self.start(self.workdir, "steps=1000000", "checkpoints.every=1")
         try:
             self._wait(process, said, aim, self.newest())
@@ -117,7 +117,7 @@ class Victim:
         seconds = time.monotonic() - began
         process.wait()
         nothing_left(process.pid)
-        phase = self._phase(updates, said)
+        phase = self._phase(said)
         return Kill(number, aim, seconds, phase, self.update(), self.newest()), said
 
     def newest(self) -> int:
@@ -141,16 +141,19 @@ class Victim:
         if aim == "save":
             until(lambda: any(folder.glob(TEMPORARY)), process, said)
             time.sleep(self._rng.uniform(0, 0.1))
+            until(lambda: any(folder.glob(TEMPORARY)), process, said)
             return
-        until(lambda: leaving(folder), process, said)
-        whole, strict = leaving(folder), self._rng.integers(2)
-        until(lambda: not strict or leaving(folder) < whole, process, said, pause=0)
+        until(lambda: leaving(folder) > 0, process, said)
+        if self._rng.integers(2):
+            whole = leaving(folder)
+            until(lambda: 0 < leaving(folder) < whole, process, said, pause=0)
 
-    def _phase(self, updates: int, said: Path) -> str:
+    def _phase(self, said: Path) -> str:
+        if went_on_from(said) is None:
+            return "start-up"
         folder = self.workdir / CHECKPOINTS
         seen = {"save": any(folder.glob(TEMPORARY)), "delete": leaving(folder) > 0}
-        under_way = "+".join(name for name, there in seen.items() if there)
-        return under_way or ("start-up" if went_on_from(said) is None else "update")
+        return "+".join(name for name, there in seen.items() if there) or "update"
 
 
 def environment(folder: Path) -> dict[str, str]:

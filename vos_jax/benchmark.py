@@ -17,13 +17,20 @@ examples:
   python -m vos_jax.benchmark --what memory --size 120 216 --frames 1000 --objects 3
   python -m vos_jax.benchmark --what evaluation --official ~/vos-benchmark \\
       --data_root DAVIS --results results/davis_val
+  python -m vos_jax.benchmark --what training --minutes 15 --workdir runs/memory \\
+      --data_root prepared/moving_objects --settings data.workers=2
 """
 
 
 def main(argv: list[str] | None = None) -> None:
     """Runs one benchmark and prints its table."""
     arguments = _parser().parse_args(argv)
-    run = {"inference": _inference, "memory": _memory, "evaluation": _evaluation}
+    run = {
+        "inference": _inference,
+        "memory": _memory,
+        "evaluation": _evaluation,
+        "training": _training,
+    }
     run[arguments.what](arguments)
 
 
@@ -35,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--what", choices=["inference", "memory", "evaluation"], default="inference"
+        "--what", choices=["inference", "memory", "evaluation", "training"], default="inference"
     )
     parser.add_argument("--official", metavar="FOLDER", help="checkout of the original program")
     parser.add_argument(
@@ -55,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluation.add_argument("--results", metavar="FOLDER", help="masks to score")
     evaluation.add_argument("--annotations", default="Annotations", help="its folder of masks")
     evaluation.add_argument("--processes", type=int, default=2)
+    memory = parser.add_argument_group("training", "memory of vos_jax.train and its workers")
+    memory.add_argument("--config", default="configs/quickstart.py", metavar="FILE")
+    memory.add_argument("--workdir", default="training_memory", metavar="FOLDER")
+    memory.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE")
+    memory.add_argument("--minutes", type=float, default=15.0)
     return parser
 
 
@@ -104,6 +116,17 @@ def _evaluation(arguments: argparse.Namespace) -> None:
         official_python=arguments.official_python,
     )
     print("\n".join(result.lines()))
+
+
+def _training(arguments: argparse.Namespace) -> None:
+    from vos_jax.benchmarking.training_memory import measure_training_memory
+
+    settings = [f"steps={10**9}", f"data.root={arguments.data_root}", *arguments.settings]
+    options = ["--config", arguments.config, "--workdir", str(arguments.workdir)]
+    options += [f"--config.{each}" for each in settings]
+    found = measure_training_memory(options, arguments.minutes)
+    print("megabytes (proportional set size), and the slope after minute 3")
+    print("\n".join(found.lines()))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ from tests.kill_runs import Kill, check_resumption, plan, run, went_on_from
 def test_four_kills_change_nothing(tmp_path):
     rows = run(tmp_path, kills=4, seed=0, workers=0)
     assert Counter(row.aim for row in rows) == {"random": 2, "save": 1, "delete": 1}
-    phases = {row.aim: row.phase for row in rows}
-    assert "save" in phases["save"] and "delete" in phases["delete"]
+    assert all(row.phase != "start-up" for row in rows if row.aim != "random")
     assert rows[-1].resumed == rows[-1].checkpoint > 0
 
 
