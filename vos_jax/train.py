@@ -50,6 +50,16 @@ example:
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the command line and trains."""
+    arguments, overrides = parse(argv)
+
+    def command() -> int:
+        return train(load_settings(arguments.config, overrides), arguments.workdir)
+
+    return run_joined(command, arguments.heartbeat) if arguments.distributed else command()
+
+
+def parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """The arguments of the command, and the overrides of the config as they were given."""
     parser = argparse.ArgumentParser(
         prog="python -m vos_jax.train",
         description=DESCRIPTION,
@@ -74,12 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         help="with --distributed: a process silent for so long counts as dead, and the others end "
         "(default: %(default)s)",
     )
-    arguments, overrides = parser.parse_known_args(argv)
-
-    def command() -> int:
-        return train(load_settings(arguments.config, overrides), arguments.workdir)
-
-    return run_joined(command, arguments.heartbeat) if arguments.distributed else command()
+    return parser.parse_known_args(argv)
 
 
 if __name__ == "__main__":

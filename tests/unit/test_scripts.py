@@ -71,6 +71,11 @@ def test_setup_makes_an_environment_and_installs_with_constraints(checkout):
     assert f"constraints: {path} {path}" in calls
 
 
+def test_setup_installs_other_extras_when_asked(checkout):
+    _, calls = checkout.start("setup", EXTRAS="tpu")
+    assert any(call.endswith("-e .[tpu]") for call in calls)
+
+
 def test_a_second_start_does_nothing(installed):
     done, calls = installed.start("setup")
     assert (done.returncode, done.stdout, calls) == (0, "", [])
