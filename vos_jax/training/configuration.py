@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """The settings of a config file after the overrides.
 
     Args:
-        path: a Python file with `get_config() -> ConfigDict`.
+        path: a Python file with `get_config() -> ConfigDict`; it may import its neighbours.
         overrides: arguments of the form `--config.key=value`; the value must be of the type
             the key has.
 
@@ -94,7 +95,11 @@ def _read(path: Path) -> Mapping:
     if spec is None:
         raise ConfigError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
     if not hasattr(module, "get_config"):
         raise ConfigError(f"{path} has no function get_config()")
     return module.get_config()

@@ -1,6 +1,7 @@
 """Config files and overrides: every key is known, every value of its type."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from vos_jax.training.settings import Settings, from_mapping
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 STATIC = ROOT / "configs/hodor_static.py"
+STAGES = ("static", "sparse")
 
 HEAD = "from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict("
 
@@ -38,6 +40,40 @@ def test_the_static_config_is_the_published_recipe():
     assert settings.optimiser.clip == 0 and settings.optimiser.ema == 0
     assert settings.data.pixels == 300_000
     assert settings.data.sources["coco"].options == {"min_area": 2000, "min_side": 20}
+
+
+@pytest.mark.parametrize(
+    "name, updates, kind, near, far",
+    [("sparse", 120_000, "sparse_videos", 6, 12), ("dense", 100_000, "videos", 8, 16)],
+)
+def test_the_video_configs_are_the_published_recipes(name, updates, kind, near, far):
+    settings = load_settings(ROOT / f"configs/hodor_video_{name}.py")
+    assert (settings.steps, settings.batch, settings.schedule.rate) == (updates, 8, 1e-5)
+    assert settings.schedule.warmup_from == 1e-8 and settings.schedule.drops == ()
+    assert (settings.data.short_side, settings.data.long_side) == (576, 1200)
+    assert settings.model["cut_masks"] and settings.model["cycles"] == "full"
+    sources = settings.data.sources
+    assert {each.kind for each in sources.values()} == {kind}
+    gaps = {source: (each.share, each.options["max_gap"]) for source, each in sources.items()}
+    assert gaps == {"youtube_vos": (0.8, near), "davis": (0.2, far)}
+    per_frame = {each.augmentation["colour_per_frame"] for each in sources.values()}
+    assert per_frame == {name == "sparse"}
+    assert {each.augmentation["colour"]["brightness"] for each in sources.values()} == {20}
+
+
+def test_the_small_sparse_stage_goes_on_with_the_model_of_the_static_one():
+    static, sparse = (load_settings(ROOT / f"configs/quickstart_{n}.py") for n in STAGES)
+    assert {**static.model, "cycles": "full"} == sparse.model
+    assert [each.kind for each in sparse.data.sources.values()] == ["sparse_videos"]
+    assert [each.kind for each in static.data.sources.values()] == ["stills"]
+
+
+def test_a_config_may_import_its_neighbours(tmp_path):
+    written(tmp_path, "{'steps': 7}")
+    (tmp_path / "user.py").write_text("from made import get_config\n")
+    path = list(sys.path)
+    assert load_settings(tmp_path / "user.py").steps == 7
+    assert sys.path == path
 
 
 @pytest.mark.parametrize(
