@@ -4,9 +4,9 @@ Command:
     python -m vos_jax.train --config configs/hodor_video_dense.py --workdir runs/hodor_dense \
         --config.data.root=prepared --config.init_from=runs/hodor_static
 Data:
-    YouTube-VOS 2019 train in prepared/youtube_vos2019 and DAVIS 2017 train in prepared/davis2017:
+    YouTube-VOS 2019 train in prepared/youtube_vos_2019 and DAVIS 2017 train in prepared/davis2017:
     python -m data_prep.youtube_vos --root data/YouTube --year 2019 --split train \
-        --output prepared/youtube_vos2019
+        --output prepared/youtube_vos_2019
     python -m data_prep.davis --root data/DAVIS --year 2017 --split train \
         --output prepared/davis2017
 Start:
@@ -52,7 +52,7 @@ def get_config() -> ConfigDict:
     config.data = {
         "root": "",
         "sources": {
-            "youtube_vos": _videos("youtube_vos2019", share=0.8, max_gap=8),
+            "youtube_vos": _videos("youtube_vos_2019", share=0.8, max_gap=8),
             "davis": _videos("davis2017", share=0.2, max_gap=16),
         },
         "canvases": ((576, 1024), (576, 768), (1024, 576)),

@@ -52,7 +52,7 @@ def get_config() -> ConfigDict:
     config.data = {
         "root": "",
         "sources": {
-            "youtube_vos": _videos("youtube_vos2019", share=0.8, max_gap=6),
+            "youtube_vos": _videos("youtube_vos_2019", share=0.8, max_gap=6),
             "davis": _videos("davis2017", share=0.2, max_gap=12),
         },
         "canvases": ((576, 1024), (576, 768), (1024, 576)),
