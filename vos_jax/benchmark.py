@@ -17,6 +17,8 @@ examples:
   python -m vos_jax.benchmark --what memory --size 120 216 --frames 1000 --objects 3
   python -m vos_jax.benchmark --what evaluation --official ~/vos-benchmark \\
       --data_root DAVIS --results results/davis_val
+  python -m vos_jax.benchmark --what input --recipe hodor_stills --data_root prepared/coco \\
+      --official ~/HODOR --official_python ~/torch/bin/python
   python -m vos_jax.benchmark --what training --minutes 15 --workdir runs/memory \\
       --data_root prepared/moving_objects --settings data.workers=2
 """
@@ -29,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         "inference": _inference,
         "memory": _memory,
         "evaluation": _evaluation,
+        "input": _input,
         "training": _training,
     }
     run[arguments.what](arguments)
@@ -42,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--what", choices=["inference", "memory", "evaluation", "training"], default="inference"
+        "--what", choices=["inference", "memory", "evaluation", "input", "training"], default="inference"
     )
     parser.add_argument("--official", metavar="FOLDER", help="checkout of the original program")
     parser.add_argument(
@@ -57,11 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     inference.add_argument("--size", type=int, nargs=2, default=(480, 854), help="height width")
     inference.add_argument("--objects", type=int, nargs="+", default=[1, 3, 5])
     inference.add_argument("--frames", type=int, default=10, help="of each video")
+    parser.add_argument(
+        "--data_root", metavar="FOLDER", help="evaluation: DAVIS folder; input: a prepared set"
+    )
     evaluation = parser.add_argument_group("evaluation")
-    evaluation.add_argument("--data_root", metavar="FOLDER", help="DAVIS folder")
     evaluation.add_argument("--results", metavar="FOLDER", help="masks to score")
     evaluation.add_argument("--annotations", default="Annotations", help="its folder of masks")
     evaluation.add_argument("--processes", type=int, default=2)
+    training = parser.add_argument_group("input")
+    training.add_argument("--recipe", default="hodor_stills", help="hodor_stills, hodor_videos, aot_stills or aot_videos")
+    training.add_argument("--split", default="train", help="of the prepared set")
+    training.add_argument("--clips", type=int, default=60, help="of each run")
     memory = parser.add_argument_group("training", "memory of vos_jax.train and its workers")
     memory.add_argument("--config", default="configs/quickstart.py", metavar="FILE")
     memory.add_argument("--workdir", default="training_memory", metavar="FOLDER")
@@ -115,6 +124,22 @@ def _evaluation(arguments: argparse.Namespace) -> None:
         annotations=arguments.annotations,
         official_python=arguments.official_python,
     )
+    print("\n".join(result.lines()))
+
+
+def _input(arguments: argparse.Namespace) -> None:
+    from vos_jax.benchmarking.input import compare_input
+
+    result = compare_input(
+        arguments.recipe,
+        arguments.data_root,
+        arguments.official,
+        split=arguments.split,
+        clips=arguments.clips,
+        repeats=arguments.repeats,
+        official_python=arguments.official_python,
+    )
+    print(f"{arguments.recipe}, {arguments.data_root} ({arguments.split}), one thread")
     print("\n".join(result.lines()))
 
 

@@ -27,9 +27,9 @@ MARKERS = {"hodor": "hodor/inference/inference_model.py"}
 ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")},
 }
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Comparison:
 class Worker:
     """A program that answers JSON lines, one thread, pinned to one core."""
 
-    def __init__(self, command: list[str], folder: Path):
-        """Starts it and waits until it is ready."""
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str] = HUGE_PAGES):
+        """Starts it, with some environment variables more, and waits until it is ready."""
         self._errors = open(folder / f"errors{len(list(folder.iterdir()))}.txt", "w+")
         self._process = subprocess.Popen(
             command,
@@ -82,7 +82,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=os.environ | ONE_THREAD,
+            env=os.environ | ONE_THREAD | environment,
         )
         os.sched_setaffinity(self._process.pid, {min(os.sched_getaffinity(0))})
         self._read()
@@ -105,7 +105,8 @@ class Worker:
             if line.startswith("{"):
                 return json.loads(line)
         self._errors.seek(0)
-        raise ConfigError(f"{self._process.args[:2]} failed: {self._errors.read()[-400:]}")
+        last = self._errors.read().strip().splitlines()[-1:] or ["without a word"]
+        raise ConfigError(f"{' '.join(self._process.args[:2])} failed: {last[0]}")
 
 
 def compare(

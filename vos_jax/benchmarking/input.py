@@ -49,6 +49,17 @@ _STILLS = ((480, 640), (640, 480), (448, 672), (672, 448), (576, 576))
 _VIDEO = {"canvases": ((576, 1056),), "short_side": 576, "long_side": 1200}
 _HODOR = ("hodor_input.py", "hodor/data/images/image_augmenter.py")
 
+_AOT = ("aot_input.py", "dataloaders/train_datasets.py")
+_AOT_DATA = {"canvases": ((465, 465),), "multiple": 1, "slots": 10}
+
+
+def _aot(recipe: str, frames: dict, objects: dict, merge: float) -> dict:
+    """Settings of a source of AOT's clips."""
+    options = {"frames": {"count": 5, **frames}, "objects": {"kind": "reference", **objects}}
+    options["merge"] = merge
+    return {"kind": "composed", "options": options, "augmentation": {"recipe": recipe}}
+
+
 RECIPES = {
     "hodor_stills": Recipe(
         {"kind": "stills"},
@@ -63,6 +74,20 @@ RECIPES = {
         3,
         *_HODOR,
         input_export.hodor_videos,
+    ),
+    "aot_stills": Recipe(
+        _aot("aot_stills", {"kind": "repeat"}, {}, 1.0),
+        _AOT_DATA,
+        5,
+        *_AOT,
+        input_export.aot_stills,
+    ),
+    "aot_videos": Recipe(
+        _aot("aot_video", {"kind": "reflected_gaps", "max_gap": 12}, {"min_area": 100}, 0.3),
+        _AOT_DATA,
+        5,
+        *_AOT,
+        input_export.aot_videos,
     ),
 }
 
@@ -132,6 +157,7 @@ def compare_input(
     split: str = "train",
     clips: int = 60,
     repeats: int = 5,
+    loaders: tuple[int, ...] = (1, 2),
     official_python: str = sys.executable,
 ) -> InputComparison:
     """Makes clips by a recipe, ours and the official way in turn.
@@ -143,6 +169,7 @@ def compare_input(
         split: of the prepared set.
         clips: of a run, a multiple of `BATCH`.
         repeats: runs of each, after a short one that warms up.
+        loaders: numbers of worker processes with which our loader is measured.
         official_python: a Python that has what the official program needs.
 
     Raises:
@@ -165,7 +192,7 @@ def compare_input(
             ]
             loader = {
                 number: workers[0].ask({"workers": number, "clips": clips})["seconds"]
-                for number in (1, 2)
+                for number in loaders
             }
         finally:
             for worker in workers:
@@ -188,7 +215,7 @@ def _start(
             if not needed.is_file():
                 raise MissingInputError(f"{needed} is missing; give the folder of a whole checkout")
         commands.append([official_python, str(driver), str(checkout)])
-    return [Worker(command, folder) for command in commands]
+    return [Worker(command, folder, {}) for command in commands]
 
 
 def _run(

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from vos_jax.core.errors import VosError
 
@@ -42,9 +43,15 @@ def make_clips(batches, reads: list, seconds: dict[str, float], request: dict) -
         total += time.process_time() - start
         made.append(list(reads))
         objects.append(int(clip["slots"].sum()))
-        pixels += int(clip["frames"].any(axis=-1).sum())
+        pixels += _area(clip["frames"][0])
     taken = {"seconds": total, "parts": dict(seconds), "pixels": pixels}
     return {**taken, "reads": made, "objects": objects}
+
+
+def _area(frames: np.ndarray) -> int:
+    """Pixels of frames [t, h, w, 3] without the black border below and on the right."""
+    sides = [int(np.flatnonzero(frames.any(axis=axes))[-1]) + 1 for axes in ((0, 2, 3), (0, 1, 3))]
+    return len(frames) * sides[0] * sides[1]
 
 
 def draw_batches(loader, workers: int, batches: int) -> float:
@@ -67,8 +74,8 @@ def _processor_seconds() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _timed(function, part: str, seconds: dict[str, float]):
-    """The function, its processor time added up."""
+def time_calls(function, part: str, seconds: dict[str, float]):
+    """The function, its processor time added up under the name of a part."""
 
     @functools.wraps(function)
     def measured(*args, **kwargs):
@@ -80,7 +87,7 @@ def _timed(function, part: str, seconds: dict[str, float]):
     return measured
 
 
-def _noted(record, reads: list):
+def note_reads(record, reads: list):
     """`RecordSet.__getitem__`, taking down what is read."""
 
     @functools.wraps(record)
@@ -96,14 +103,15 @@ def _noted(record, reads: list):
 def main() -> None:
     """Answers requests until standard input ends."""
     from vos_jax.data.records import RecordSet
+    from vos_jax.data.workers import use_one_core
     from vos_jax.training.data import open_loader
     from vos_jax.training.settings import from_mapping
 
-    cv2.setNumThreads(1)
+    use_one_core()
     settings = from_mapping(json.loads(sys.argv[1]))
     reads, seconds = [], collections.defaultdict(float)
-    RecordSet.__getitem__ = _noted(RecordSet.__getitem__, reads)
-    cv2.imdecode = _timed(cv2.imdecode, "jpeg", seconds)
+    RecordSet.__getitem__ = note_reads(RecordSet.__getitem__, reads)
+    cv2.imdecode = time_calls(cv2.imdecode, "jpeg", seconds)
     batches = open_loader(dataclasses.replace(settings, batch=1)).batches
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

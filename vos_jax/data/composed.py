@@ -6,6 +6,7 @@ Mask-Propagation, STCN, RDE, AOT, DeAOT and STEm-Seg differ in these three and i
 import functools
 import logging
 
+import cv2
 import numpy as np
 
 from vos_jax.core.errors import ConfigError
@@ -145,8 +146,10 @@ class MergedClips:
         renumbered = np.where(above.labels < VOID, above.labels + below.present.shape[1], VOID)
         labels = np.where(covered, renumbered.astype(np.uint8), below.labels)
         chosen = self._objects.choose(labels, objects, rng)
+        for under, over, mask in zip(below.frames, above.frames, covered, strict=True):
+            cv2.copyTo(over, mask.view(np.uint8), under)
         return Sample(
-            frames=np.where(covered[..., None], above.frames, below.frames),
+            frames=below.frames,
             labels=chosen.labels,
             valid=covered | below.valid,
             present=_present(chosen),

@@ -40,10 +40,10 @@ def adjust_saturation(frame: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_hue(frame: np.ndarray, turn: float) -> np.ndarray:
     """Turns the hue by a fraction of the circle."""
-    steps = (np.arange(256) + int(turn * 255)) % 256
-    tables = np.stack([steps, np.arange(256), np.arange(256)], axis=-1).astype(np.uint8)
+    turned = ((np.arange(256) + int(turn * 255)) % 256).astype(np.uint8)
     hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV_FULL)
-    return cv2.cvtColor(cv2.LUT(hsv, tables[None]), cv2.COLOR_HSV2RGB_FULL)
+    cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, 0), turned), hsv, 0)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
 ADJUSTMENTS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
