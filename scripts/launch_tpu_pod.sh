@@ -10,9 +10,10 @@ shows the log of worker 0, and begins anew after a preemption until training is 
   scripts/launch_tpu_pod.sh --name NAME --zone ZONE [OPTIONS] -- ARGUMENTS OF vos_jax.train
 
   scripts/launch_tpu_pod.sh --name hodor --zone us-west4-a --type v5litepod-16 \
-      --runtime v2-alpha-tpuv5-lite --spot --prepare 'scripts/mount_share' -- \
-      --config configs/hodor_static.py --workdir /mnt/share/runs/hodor \
-      --config.data.root=/mnt/share/prepared/coco
+      --runtime v2-alpha-tpuv5-lite --spot \
+      --prepare 'mountpoint -q /mnt || sudo mount 10.0.0.2:/share /mnt' -- \
+      --config configs/hodor_static.py --workdir /mnt/runs/hodor \
+      --config.data.root=/mnt/prepared/coco
 
 options:
   --name NAME         of the slice, and of the queued resource that creates it
@@ -22,7 +23,7 @@ options:
   --runtime VERSION   software of the TPU VM that goes with it
   --spot              a slice that may be preempted
   --prepare COMMAND   run in the checkout on every worker before each start, for instance to
-                      mount storage
+                      mount storage; a failure ends the start
   --restarts N        give up after so many new starts (default 100)
   --stop              save and end the run on the slice, start nothing
   --delete            delete the slice and its queued resource
@@ -173,7 +174,7 @@ else echo "code=$(cat ~/vos_jax_run/exit_code || echo none)"; fi'
 start() {
     local folder done=1
     folder="$(mktemp -d)"
-    files | tar -C "$root" --null -czf "$folder/vos_jax.tar.gz" -T -
+    [ -n "$dry_run" ] || files | tar -C "$root" --null -czf "$folder/vos_jax.tar.gz" -T -
     start_script "$@" >"$folder/vos_jax_start"
     note "installing the checkout on every worker"
     tpu tpu-vm scp "$folder/vos_jax.tar.gz" "$folder/vos_jax_start" "$name:" --worker=all &&
