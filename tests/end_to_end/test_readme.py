@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,11 @@ SMALLER = {
     "configs/hodor_static.py": "--config.steps=1 --config.batch=2 --config.data.workers=0 "
     "--config.data.canvases=((64,96),) --config.data.pixels=6144 --config.model.cycles=short "
     "--config.model.encoder_layers=1 --config.model.decoder_layers=1",
+    "configs/hodor_video_sparse.py": "--config.steps=1 --config.batch=2 --config.data.workers=0 "
+    "--config.data.canvases=((96,128),) --config.data.short_side=96 --config.data.long_side=128 "
+    "--config.model.cycles=short --config.model.encoder_layers=1 --config.model.decoder_layers=1 "
+    "--config.data.sources.youtube_vos.options.min_area=100 "
+    "--config.data.sources.davis.options.min_area=100 ",
     "512": "--min_image_dim 64",
 }
 
@@ -36,12 +42,24 @@ def folder(tmp_path_factory):
     """A folder like a checkout with the data that README.md takes for granted."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "configs").symlink_to(ROOT / "configs")
-    write_davis_layout(make_videos("val", 1, 4, seed=1), folder / "data/DAVIS")
+    for split in ("train", "val"):
+        write_davis_layout(make_videos(split, 1, 4, seed=1), folder / "data/DAVIS")
+    write_youtube_vos(folder / "data/YouTube/train", folder / "data/DAVIS")
     write_coco(folder / "data/coco")
     pth_writer.write_state_dict(folder / "250000.pth", tensors("tensors"), "model")
     backbone = tensors("pretrained_backbone_file")
     pth_writer.write_state_dict(folder / "swin_tiny_pretrained.pth", backbone, "state_dict")
     return folder
+
+
+def write_youtube_vos(root: Path, davis: Path) -> None:
+    """The training videos of a DAVIS folder as YouTube-VOS has them."""
+    stems = [f"{t:05d}" for t in range(4)]
+    objects = {"1": {"category": "thing", "frames": stems}}
+    (root / "Annotations").mkdir(parents=True)
+    for kind in ("JPEGImages", "Annotations"):
+        shutil.copytree(davis / kind / "480p/train_00000", root / kind / "train_00000")
+    (root / "meta.json").write_text(json.dumps({"videos": {"train_00000": {"objects": objects}}}))
 
 
 def tensors(kind: str) -> dict[str, np.ndarray]:
@@ -117,7 +135,9 @@ def test_readme_runs_from_top_to_bottom(folder):
         "out/val_00000/masks/00004.png",
         "runs/small/results/davis_val/global_results-val.csv",
         "runs/hodor/results/davis_val/val_00000/00003.png",
+        "davis2017.png",
         "runs/hodor_static/config.json",
+        "runs/hodor_sparse/config.json",
         "runs/small_8/metrics.jsonl",
     ):
         assert (folder / made).is_file(), made
