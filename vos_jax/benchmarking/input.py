@@ -35,6 +35,7 @@ class Recipe:
         driver: file of `scripts/official`.
         marker: a file of the official checkout.
         export: writes prepared images as the official program wants them.
+        note: what to know of the official side.
     """
 
     source: dict
@@ -43,12 +44,18 @@ class Recipe:
     driver: str
     marker: str
     export: Callable[[RecordSet, list[input_export.Read], Path], None]
+    note: str
 
 
 _STILLS = ((480, 640), (640, 480), (448, 672), (672, 448), (576, 576))
 _VIDEO = {"canvases": ((576, 1056),), "short_side": 576, "long_side": 1200}
 _HODOR = ("hodor_input.py", "hodor/data/images/image_augmenter.py")
 
+_HODOR_NOTE = "official: its own code and imgaug 0.4; collation left out"
+_AOT_NOTE = (
+    "official: its own code, augmentation v2, two clips merged as in training; torchvision's "
+    "transforms stood in for on Pillow; collation left out"
+)
 _AOT = ("aot_input.py", "dataloaders/train_datasets.py")
 _AOT_DATA = {"canvases": ((465, 465),), "multiple": 1, "slots": 10}
 
@@ -67,6 +74,7 @@ RECIPES = {
         3,
         *_HODOR,
         input_export.hodor_stills,
+        _HODOR_NOTE,
     ),
     "hodor_videos": Recipe(
         {"kind": "videos", "options": {"max_gap": 16}},
@@ -74,6 +82,7 @@ RECIPES = {
         3,
         *_HODOR,
         input_export.hodor_videos,
+        _HODOR_NOTE,
     ),
     "aot_stills": Recipe(
         _aot("aot_stills", {"kind": "repeat"}, {}, 1.0),
@@ -81,6 +90,7 @@ RECIPES = {
         5,
         *_AOT,
         input_export.aot_stills,
+        _AOT_NOTE,
     ),
     "aot_videos": Recipe(
         _aot("aot_video", {"kind": "reflected_gaps", "max_gap": 12}, {"min_area": 100}, 0.3),
@@ -88,6 +98,7 @@ RECIPES = {
         5,
         *_AOT,
         input_export.aot_videos,
+        _AOT_NOTE,
     ),
 }
 
@@ -99,6 +110,7 @@ class InputComparison:
     Attributes:
         clips: of a run.
         frames: of a clip.
+        note: on the official side.
         ours: answers of our runs: `seconds` of the processor, `parts` of them, `pixels`.
         official: the same of the official program; empty without a checkout.
         loader: processor seconds of our loader for the same number of clips, by its number of
@@ -107,6 +119,7 @@ class InputComparison:
 
     clips: int
     frames: int
+    note: str
     ours: list[dict]
     official: list[dict]
     loader: dict[int, float]
@@ -120,7 +133,8 @@ class InputComparison:
             lines += [
                 f"{'ratio':10s}{self._ratio(()):24s}; without JPEG decoding "
                 f"{self._ratio(('jpeg',))}; without normalising too "
-                f"{self._ratio(('jpeg', 'normalise'))}"
+                f"{self._ratio(('jpeg', 'normalise'))}",
+                self.note,
             ]
         for workers, seconds in self.loader.items():
             speed = self.clips * self.frames / seconds
@@ -198,7 +212,7 @@ def compare_input(
             for worker in workers:
                 worker.close()
     ours, *official = zip(*runs[1:], strict=True)
-    return InputComparison(clips, recipe.frames, list(ours), list(*official), loader)
+    return InputComparison(clips, recipe.frames, recipe.note, list(ours), list(*official), loader)
 
 
 def _start(

@@ -116,6 +116,7 @@ def test_every_recipe_has_a_driver_in_the_repository():
         assert (input_benchmark.DRIVERS / recipe.driver).is_file()
 
 
+NOTE = "official: of another version"
 RUNS = [
     [{"seconds": s, "parts": {"jpeg": 1.0}, "pixels": 600} for s in (2.0, 4.0, 3.0)],
     [
@@ -126,18 +127,19 @@ RUNS = [
 
 
 def test_table_with_both_sides():
-    ours, official, ratio, loader = InputComparison(2, 3, *RUNS, {2: 4.0}).lines()[1:]
+    ours, official, ratio, note, loader = InputComparison(2, 3, NOTE, *RUNS, {2: 4.0}).lines()[1:]
     assert ours.split() == ["ours", "2.0", "(1.5-3.0)", "166.67", "0.00", "333.33", "100"]
     numbers = ["0.8", "(0.7-0.8)", "166.67", "166.67", "1000.00", "110"]
     assert official.split() == ["official", *numbers]
     assert "3.00 (2.00-4.00)" in ratio
     assert "without JPEG decoding 4.00 (2.33-7.00)" in ratio
     assert "without normalising too 3.50 (2.00-6.00)" in ratio
+    assert note == NOTE
     assert loader == "our loader, 2 worker processes: 1.5 frames/s a core"
 
 
 def test_table_of_ours_alone():
-    lines = InputComparison(2, 3, RUNS[0], [], {}).lines()
+    lines = InputComparison(2, 3, NOTE, RUNS[0], [], {}).lines()
     assert len(lines) == 2 and lines[1].startswith("ours")
 
 
@@ -270,7 +272,7 @@ def test_batches_are_drawn_warm_and_the_loader_closed():
 
 
 def test_the_command_prints_the_table(monkeypatch, capsys):
-    made = InputComparison(2, 3, *RUNS, {})
+    made = InputComparison(2, 3, NOTE, *RUNS, {})
     monkeypatch.setattr(input_benchmark, "compare_input", lambda *args, **kwargs: made)
     assert main(["--what", "input", "--data_root", "prepared/coco"]) is None
     out = capsys.readouterr().out
