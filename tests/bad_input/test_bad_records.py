@@ -1,5 +1,6 @@
 """Prepared sets that were cut, corrupted, or are not there."""
 
+import errno
 import json
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_a_shard_that_vanishes_later(toy):
     shard(toy).unlink()
     with pytest.raises(MissingInputError, match=f"{shard(toy).name}: No such file"):
         found.frame("b", 0)
+
+
+def test_a_disk_that_cannot_be_read(toy, monkeypatch):
+    found = RecordSet(toy, "train")
+
+    def fail(*arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("vos_jax.data.records.os.pread", fail)
+    expected = f"{shard(toy, 0).name}: record at byte 0 .*cannot be read .Input/output error"
+    with pytest.raises(RecordError, match=expected):
+        found[0]
 
 
 @pytest.mark.parametrize("table", ["videos", "frames", "objects"])

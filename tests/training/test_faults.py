@@ -5,17 +5,18 @@ import json
 import logging
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_prep.write import SplitPlan, write_split
 from tests.clip_sets import Box, BoxFrame, BoxVideo
+from tests.kill_runs import PATIENCE_S, Victim
 from tests.stored_arrays import assert_same
 from tests.toy_training import ToyLoader, register, toy_settings, train_toy
 from vos_jax.checkpoints.store import CHECKPOINTS, Store, load_params
@@ -49,9 +50,9 @@ def make_set(path: Path, right: int = 60) -> Path:
 def spoil(path: Path, *numbers: int) -> None:
     """Damages records on disk; the same call again mends them."""
     frames = FrameIndex.open(FrameIndex.folder(path, "train")).frames
+    shards = sorted(path.glob("*.tfrecord-*"))
     for number in numbers:
-        shard = path / f"boxes-train.tfrecord-{frames[number]['shard']:05d}-of-{SHARDS:05d}"
-        with shard.open("r+b") as file:
+        with shards[frames[number]["shard"]].open("r+b") as file:
             file.seek(int(frames[number]["offset"]) + 30)
             byte = file.read(1)[0]
             file.seek(-1, os.SEEK_CUR)
@@ -126,6 +127,21 @@ def test_damaged_records_are_named_counted_and_replaced(data, tmp_path, caplog):
     named = [each.message for each in caplog.records if "unreadable, replaced" in each.message]
     assert len(named) >= counts[-1]
     assert all("boxes-train.tfrecord" in line and "byte" in line for line in named)
+
+
+def test_the_command_names_and_counts_damaged_records(tmp_path):
+    """A real run with a worker: it goes on, and where nothing may be replaced, it ends."""
+    command = Victim(tmp_path, np.random.default_rng(0), workers=1)
+    spoil(tmp_path / "set", *range(0, 16, 3))
+    command.finish(tmp_path / "run", 3, every=3)
+    said = (tmp_path / "start1.txt").read_text()
+    assert "unreadable, replaced by the next one: sample" in said
+    assert "moving_objects-train.tfrecord-00000-of-00001: record at byte" in said
+    assert metrics(tmp_path / "run")[-1]["unreadable"] > 0
+    process, said = command.start(tmp_path / "strict", "steps=3", "data.max_failed=0.0")
+    assert process.wait(PATIENCE_S) == 2
+    (line,) = [each for each in said.read_text().splitlines() if each.startswith("error: ")]
+    assert "more than the fraction 0.0 allowed" in line and "record at byte" in line
 
 
 def test_readable_records_count_as_nothing(whole):
@@ -220,9 +236,9 @@ def test_a_failed_save_is_named_at_the_next_call(tmp_path, monkeypatch, error):
     monkeypatch.setattr(f"{write}.BasePyTreeCheckpointHandler._write_metadata_after_commits", fail)
     with pytest.raises(OutputError, match="checkpoints: a checkpoint cannot be saved .*make room"):
         train_toy(toy_settings(steps=4), tmp_path)
-    monkeypatch.undo()
     assert load_params(tmp_path)[1] == 2
-    assert train_toy(toy_settings(steps=4), tmp_path) == 0
+    done = run_toy(tmp_path, "steps=4")
+    assert done.returncode == 0 and "resuming after update 2 of 4" in done.stdout
 
 
 def test_the_only_checkpoint_outlives_a_failed_save(tmp_path, monkeypatch):
@@ -246,35 +262,40 @@ def test_a_workdir_that_vanishes(tmp_path):
 
 
 def run_toy(workdir: Path, *changes: str, limit: int | None = None) -> subprocess.CompletedProcess:
-    """The toy as a command, with files of at most `limit` bytes."""
-
-    def restrict():
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+    """The toy as a command, with files of at most `limit` KiB."""
     return subprocess.run(
-        [sys.executable, "-m", "tests.toy_training", workdir, *changes],
+        ["bash", "-c", f'ulimit -f {limit or "unlimited"}; exec "$@"', "bash"]
+        + [sys.executable, "-m", "tests.toy_training", str(workdir), *changes],
         cwd=ROOT,
-        preexec_fn=restrict,
         capture_output=True,
         text=True,
     )
 
 
 def test_a_real_limit_on_files_ends_the_command_and_nothing_is_lost(tmp_path):
-    """As `ulimit -f`: the arrays of a checkpoint do not fit."""
-    wide = ("model.channels=4000", "checkpoints.every=2")
+    """The arrays of a checkpoint do not fit."""
+    wide = {"model.channels": 4000}
     whole, workdir = tmp_path / "whole", tmp_path / "run"
-    assert run_toy(whole, *wide, "steps=6").returncode == 0
-    assert run_toy(workdir, *wide, "steps=2").returncode == 0
-    done = run_toy(workdir, *wide, "steps=6", limit=30_000)
+    train_toy(toy_settings(steps=6, **wide), whole)
+    train_toy(toy_settings(steps=2, **wide), workdir)
+    done = run_toy(workdir, "model.channels=4000", "steps=6", limit=30)
     assert done.returncode == 2
     (line,) = [each for each in done.stderr.splitlines() if each.startswith("error: ")]
     assert f"{workdir / CHECKPOINTS}: a checkpoint cannot be saved" in line
     assert load_params(workdir)[1] == 2
-    done = run_toy(workdir, *wide, "steps=6")
-    assert done.returncode == 0 and "resuming after update 2" in done.stdout
+    assert train_toy(toy_settings(steps=6, **wide), workdir) == 0
     assert_same(workdir, whole, 6)
+
+
+def test_a_killed_worker_changes_nothing(whole, tmp_path, monkeypatch, caplog):
+    interrupt(
+        monkeypatch,
+        2,
+        lambda: multiprocessing.active_children()[0].kill(),
+    )
+    assert loop.train(settings(whole / "set", workers=2), tmp_path / "run") == 0
+    assert "made by new workers" in caplog.text
+    assert_same(tmp_path / "run", whole / "run", STEPS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,5 +1,6 @@
 """One writer per workdir."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -62,6 +63,19 @@ def test_unreadable_holder_is_another_process(tmp_path):
     with claim(tmp_path):
         (tmp_path / ".lock").write_text("")
         with pytest.raises(ConfigError, match="another process"), claim(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSPC, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_lock_is_named(tmp_path, monkeypatch, number):
+    """Such a failure is no sign of another run."""
+
+    def fail(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("vos_jax.checkpoints.claim.fcntl.flock", fail)
+    with pytest.raises(OutputError, match=f"cannot be locked .{os.strerror(number)}"):
+        with claim(tmp_path):
             pass
 
 

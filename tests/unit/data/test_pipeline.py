@@ -183,7 +183,8 @@ def test_state_is_resumed_by_another_number_of_processes(open_loader):
 
 
 @pytest.mark.parametrize(
-    "options", [{"seed": 1}, {"batch_size": 8}, {"slots": 3}, {"canvases": ((96, 96),)}]
+    "options",
+    [{"seed": 1}, {"batch_size": 8}, {"slots": 3}, {"canvases": ((96, 96),)}, {"content": [7]}],
 )
 def test_state_of_another_stream_is_refused(open_loader, options):
     state = open_loader().get_state()

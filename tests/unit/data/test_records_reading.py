@@ -132,6 +132,34 @@ def test_the_index_is_mapped_not_loaded(toy):
     assert FRAME_ROW.itemsize + 4 * OBJECT_ROW.itemsize < 200
 
 
+@pytest.mark.parametrize(
+    "videos, same",
+    [
+        ([ToyVideo("a"), ToyVideo("b")], True),
+        ([ToyVideo("a"), ToyVideo("c")], False),
+        ([ToyVideo("a"), ToyVideo("b", 2)], False),
+        ([ToyVideo("b"), ToyVideo("a")], False),
+    ],
+)
+def test_the_fingerprint_tells_sets_apart(tmp_path, videos, same):
+    first = RecordSet(toy_set(tmp_path / "first", ToyVideo("a"), ToyVideo("b")), "train")
+    assert (
+        RecordSet(toy_set(tmp_path / "x", *videos), "train").fingerprint == first.fingerprint
+    ) is same
+
+
+@pytest.mark.parametrize("table", ["videos", "frames", "objects"])
+def test_the_fingerprint_looks_at_every_table(tmp_path, table):
+    path = toy_set(tmp_path)
+    before = RecordSet(path, "train").fingerprint
+    file = FrameIndex.folder(path, "train") / f"{table}.npy"
+    rows = np.load(file)
+    field = {"videos": "height", "frames": "offset", "objects": "area"}[table]
+    rows[field][-1] += 1
+    np.save(file, rows)
+    assert RecordSet(path, "train").fingerprint != before
+
+
 def test_pickling_carries_no_handle(toy):
     found = RecordSet(toy, "train")
     found.frame(0, 0)

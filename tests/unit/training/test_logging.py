@@ -1,10 +1,12 @@
 """What a run writes down, and how it notices that it diverged."""
 
 import json
+import struct
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from vos_jax.core.errors import DivergedError
 from vos_jax.training.logging import EVENTS, METRICS, Log
@@ -69,6 +71,38 @@ def test_a_resumed_run_drops_what_came_after_its_checkpoint(tmp_path):
         (3, 3.0),
         (4, 40.0),
     ]
+
+
+def test_unreadable_records_are_counted(tmp_path):
+    with open_log(tmp_path) as log:
+        for step, unreadable in enumerate([0, 1, 1, 5], start=1):
+            log.update(step, numbers(), 0.1, unreadable)
+        log.settle()
+    assert [line["unreadable"] for line in lines(tmp_path)] == [1, 5]
+
+
+def test_the_event_file_holds_the_scalars_and_where_to_go_on(tmp_path):
+    """As tensorboardX's own reader sees them."""
+    with open_log(tmp_path, start=2, every=1) as log:
+        log.update(3, numbers(5.0), 0.1)
+        log.settle()
+        (path,) = (tmp_path / EVENTS).iterdir()
+        found = list(events(path))
+    assert [event.step for event in found[1:3]] == [3, 3]
+    assert found[2].session_log.status == SessionLog.START
+    values = {event.summary.value[0].tag: event for event in found[3:]}
+    assert values.keys() >= {"loss", "gradient_norm", "learning_rate", "unreadable"}
+    assert values["loss"].summary.value[0].simple_value == 5.0 and values["loss"].step == 3
+    assert values["loss"].wall_time > 1.7e9
+
+
+def events(path):
+    """The events of a file, whose records are framed as those of a TFRecord."""
+    content, at = path.read_bytes(), 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        yield Event.FromString(content[at + 12 : at + 12 + length])
+        at += length + 16
 
 
 def test_images_go_to_tensorboard(tmp_path):

@@ -1,13 +1,14 @@
 """A workdir keeps the settings it was started with."""
 
 import dataclasses
+import errno
 
 import pytest
 
 from vos_jax.checkpoints import store
-from vos_jax.core.errors import ConfigError
+from vos_jax.core.errors import ConfigError, OutputError
 from vos_jax.training.settings import from_mapping
-from vos_jax.training.workdir import agree
+from vos_jax.training.workdir import agree, writing
 
 START = {
     "steps": 10,
@@ -70,6 +71,18 @@ def test_all_differences_are_in_one_message(tmp_path):
     agree(tmp_path, settings())
     with pytest.raises(ConfigError, match=r"batch .*seed "):
         agree(tmp_path, settings(seed=1, batch=4))
+
+
+@pytest.mark.parametrize("name, named", [("a/file", "a/file"), (None, "runs/x")])
+def test_what_the_system_refuses_to_write_is_named(name, named):
+    with pytest.raises(OutputError, match=f"^{named}: cannot be written .No space.*same command"):
+        with writing("runs/x"):
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+
+
+def test_other_errors_pass(tmp_path):
+    with pytest.raises(KeyError), writing(tmp_path):
+        raise KeyError
 
 
 def test_converted_weights_are_no_training_run(tmp_path):
