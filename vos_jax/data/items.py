@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from vos_jax.core.errors import ImageError
@@ -26,12 +27,16 @@ def object_labels(frame: Frame, ids: Sequence[int]) -> np.ndarray:
         RecordError: a mask cannot be decoded.
     """
     rows = {identity: row for row, identity in enumerate(frame.objects.ids.tolist())}
-    found = [(number, rows[i]) for number, i in enumerate(ids, start=1) if i in rows]
-    labels = np.zeros((frame.height, frame.width), np.uint8)
-    chosen = _only(frame, [row for _, row in found])
-    for (number, _), plane in zip(found, object_planes(chosen), strict=True):
-        np.copyto(labels, number, where=plane)
-    return labels
+    found = {rows[i]: np.uint8(number) for number, i in enumerate(ids, start=1) if i in rows}
+    chosen, numbers = _only(frame, list(found)), list(found.values())
+    if found and not frame.objects.rles:
+        table = np.zeros(VOID + 1, np.uint8)
+        table[chosen.objects.ids] = numbers
+        return cv2.LUT(frame_labels(frame), table)
+    by_column = np.zeros((frame.width, frame.height), np.uint8)
+    for number, plane in zip(numbers, object_planes(chosen), strict=True):
+        np.maximum(by_column, plane.T.view(np.uint8) * number, out=by_column)
+    return cv2.transpose(by_column)
 
 
 def _only(frame: Frame, rows: list[int]) -> Frame:
