@@ -31,10 +31,17 @@ workdir:
   data.workers and data.max_failed may differ when it is resumed.
 
 exit code:
-  0 done, 2 error (bad settings or data, loss not a number), {EXIT_STOPPED} saved and stopped by
+  0 done, 2 error (one line says which), {EXIT_STOPPED} saved and stopped by
   SIGTERM or Ctrl-C: run the same command again. With --distributed, a signal to one process
   stops all of them; {EXIT_LOST} (or 134, from JAX): another process ended without a word, run all
   of them again.
+
+when something breaks:
+  A record that cannot be read is named, counted (scalar `unreadable`) and replaced by the next;
+  above the fraction config.data.max_failed of such records training ends (0: at the first). Data
+  workers that die are replaced. A full disk, data that vanished or changed, or a loss that is no
+  number end the command with code 2. The last complete checkpoint stays in all cases, and after
+  a kill at any moment: the same command goes on from it.
 
 several processes:
   Start the same command with --distributed on every host; scripts/launch_tpu_pod.sh,

@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from vos_jax.benchmark import main
+from vos_jax.benchmarking import training_memory
 from vos_jax.benchmarking.training_memory import TrainingMemory, measure_training_memory, watch
 from vos_jax.core.errors import VosError
 
@@ -77,6 +79,22 @@ def test_watching_ends_with_the_process():
     process.wait()
     found = watch(process.pid, 5.0, 0.01, iter([True, True, False]).__next__)
     assert len(found.minutes) == 2 and found.total.max() == 0
+
+
+def test_the_command_trains_with_the_settings_it_is_given(monkeypatch, capsys):
+    calls = []
+
+    def measure(arguments, minutes):
+        calls.append((arguments, minutes))
+        return samples()
+
+    monkeypatch.setattr(training_memory, "measure_training_memory", measure)
+    main("--what training --minutes 2 --workdir w --data_root d --settings batch=2".split())
+    ((arguments, minutes),) = calls
+    assert minutes == 2.0
+    assert arguments[:4] == ["--config", "configs/quickstart.py", "--workdir", "w"]
+    assert set(arguments[5:]) == {"--config.data.root=d", "--config.batch=2"}
+    assert "MB/min" in capsys.readouterr().out
 
 
 def test_a_run_that_fails_is_an_error():
