@@ -128,7 +128,7 @@ def say(text: str) -> None:
 
 
 def _keep_until(path: Path, step: int) -> None:
-    """Drops later lines, and one that was cut, from a file of metrics."""
+    """Drops later lines, and one that was cut, from a file of metrics; all of it or nothing."""
     if not path.exists():
         return
     kept = []
@@ -136,4 +136,6 @@ def _keep_until(path: Path, step: int) -> None:
         if not line.endswith("\n") or json.loads(line)["step"] > step:
             break
         kept.append(line)
-    path.write_text("".join(kept))
+    shorter = path.with_suffix(".tmp")
+    shorter.write_text("".join(kept))
+    shorter.replace(path)

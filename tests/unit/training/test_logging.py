@@ -2,6 +2,7 @@
 
 import json
 import struct
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -71,6 +72,22 @@ def test_a_resumed_run_drops_what_came_after_its_checkpoint(tmp_path):
         (3, 3.0),
         (4, 40.0),
     ]
+
+
+def test_a_full_disk_at_the_start_costs_no_line(tmp_path, monkeypatch):
+    with open_log(tmp_path, every=1) as log:
+        log.update(1, numbers(), 0.1)
+        log.settle()
+    before = lines(tmp_path)
+
+    def write(path, text):
+        path.open("w").close()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write)
+    with pytest.raises(OSError, match="No space"):
+        open_log(tmp_path, start=1)
+    assert lines(tmp_path) == before
 
 
 def test_unreadable_records_are_counted(tmp_path):
