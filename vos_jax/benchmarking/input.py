@@ -113,8 +113,7 @@ class InputComparison:
         note: on the official side.
         ours: answers of our runs: `seconds` of the processor, `parts` of them, `pixels`.
         official: the same of the official program; empty without a checkout.
-        loader: processor seconds of our loader for the same number of clips, by its number of
-            worker processes.
+        loader: clips per processor second of our loader, by its number of worker processes.
     """
 
     clips: int
@@ -136,8 +135,8 @@ class InputComparison:
                 f"{self._ratio(('jpeg', 'normalise'))}",
                 self.note,
             ]
-        for workers, seconds in self.loader.items():
-            speed = self.clips * self.frames / seconds
+        for workers, clips in self.loader.items():
+            speed = clips * self.frames
             lines.append(f"our loader, {workers} worker processes: {speed:.1f} frames/s a core")
         return lines
 
@@ -181,7 +180,7 @@ def compare_input(
         data_root: a prepared set.
         official_path: checkout of the official program; None measures ours alone.
         split: of the prepared set.
-        clips: of a run, a multiple of `BATCH`.
+        clips: of a run.
         repeats: runs of each, after a short one that warms up.
         loaders: numbers of worker processes with which our loader is measured.
         official_python: a Python that has what the official program needs.
@@ -205,7 +204,7 @@ def compare_input(
                 for number, count in enumerate([min(WARM_UP, clips)] + [clips] * repeats)
             ]
             loader = {
-                number: workers[0].ask({"workers": number, "clips": clips})["seconds"]
+                number: workers[0].ask({"workers": number, "clips": clips})["clips_a_second"]
                 for number in loaders
             }
         finally:

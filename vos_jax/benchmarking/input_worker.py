@@ -54,15 +54,16 @@ def _area(frames: np.ndarray) -> int:
     return len(frames) * sides[0] * sides[1]
 
 
-def draw_batches(loader, workers: int, batches: int) -> float:
-    """Processor seconds of this process and all workers while batches are drawn, once warm."""
+def draw_batches(loader, workers: int, clips: int) -> float:
+    """Clips per processor second of this process and all workers, once they are warm."""
+    drawn = 0
     with contextlib.closing(loader):
         for _ in range(3 * workers):
             next(loader)
         start = _processor_seconds()
-        for _ in range(batches):
-            next(loader)
-        return _processor_seconds() - start
+        while drawn < clips:
+            drawn += len(next(loader)["frames"])
+        return drawn / (_processor_seconds() - start)
 
 
 def _processor_seconds() -> float:
@@ -122,8 +123,8 @@ def main() -> None:
         workers = request["workers"]
         data = dataclasses.replace(settings.data, workers=workers)
         loader = open_loader(dataclasses.replace(settings, data=data))
-        spent = draw_batches(loader, workers, request["clips"] // settings.batch)
-        print(json.dumps({"seconds": spent}), flush=True)
+        speed = draw_batches(loader, workers, request["clips"])
+        print(json.dumps({"clips_a_second": speed}), flush=True)
 
 
 if __name__ == "__main__":

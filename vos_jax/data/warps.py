@@ -1,7 +1,7 @@
 """Geometric changes that move a frame and its labels together: projections and crops.
 
-A warp is one drawn change with the methods `frame` (smooth), `labels` and `valid` (nearest);
-all keep the size. What a warp cannot know, because it lies outside the source, has label 0.
+A warp is one drawn change with the methods `frame` (smooth) and `labels` (nearest); both keep
+the size. What a warp cannot know, because it lies outside the source, has label 0.
 """
 
 from collections.abc import Sequence
@@ -28,9 +28,6 @@ class Warp(Protocol):
 
     def labels(self, labels: np.ndarray) -> np.ndarray:
         """The warped labels, uint8 [h, w], each value one of the source's or 0."""
-
-    def valid(self, valid: np.ndarray) -> np.ndarray:
-        """Where the warped frame shows image, bool [h, w]; no invented pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +93,6 @@ class Crop:
     def labels(self, labels: np.ndarray) -> np.ndarray:
         """Takes the nearest pixel, sampling at pixel centres."""
         return resize_labels(self.cut(labels), labels.shape)
-
-    def valid(self, valid: np.ndarray) -> np.ndarray:
-        """Takes the nearest pixel."""
-        return self.labels(valid)
 
 
 def warp_all(

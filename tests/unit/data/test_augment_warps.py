@@ -259,9 +259,9 @@ def test_a_frame_is_warped_as_its_channels_are(seed, fill):
 @pytest.mark.parametrize("seed", range(6))
 def test_labels_and_valid_are_those_of_each_warp_in_turn(seed):
     warps = [*every_warp(seed), affine(SIZE, rotate=15)]
-    labels, valid = blocks(), np.ones(SIZE, bool)
+    labels, valid = blocks(), np.ones(SIZE, np.uint8)
     for warp in warps:
-        labels, valid = warp.labels(labels), warp.valid(valid)
+        labels, valid = warp.labels(labels), warp.labels(valid)
     _, together, known = warp_all(photo(), blocks(), warps)
     np.testing.assert_array_equal(together, labels)
     np.testing.assert_array_equal(known, valid)
