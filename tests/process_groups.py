@@ -53,14 +53,17 @@ class Group:
         """Sends a signal to one of them."""
         self._processes[process].send_signal(number)
 
-    def ended(self, within_s: float = PATIENCE_S) -> Ended:
+    def wait_for_end(self, process: int) -> None:
+        """Waits until one of them has ended by itself."""
+        try:
+            self._processes[process].wait(PATIENCE_S)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError("still running\n" + "\n".join(self.texts())) from error
+
+    def ended(self) -> Ended:
         """Waits until all have ended by themselves."""
-        end = time.monotonic() + within_s
-        for process in self._processes:
-            try:
-                process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired as error:
-                raise AssertionError("still running\n" + "\n".join(self.texts())) from error
+        for process in range(len(self._processes)):
+            self.wait_for_end(process)
         return Ended([process.returncode for process in self._processes], self.texts())
 
 

@@ -66,6 +66,16 @@ def test_when_one_dies_the_others_end_and_say_so(tmp_path, victim):
     assert goes_on(tmp_path) >= 10
 
 
+def test_a_process_that_is_silent_for_too_long_counts_as_dead(tmp_path):
+    with running(tmp_path) as group:
+        group.wait_until(lambda: step_is_saved(tmp_path))
+        group.send(signal.SIGSTOP, 1)
+        group.wait_for_end(0)
+        group.send(signal.SIGCONT, 1)
+        ended = group.ended()
+    assert set(ended.codes) <= {EXIT_LOST, ABORTED}, ended.texts
+
+
 def test_an_error_of_one_ends_all(tmp_path):
     broken = "data.sources={'broken': {}}"
     more = f"steps={ENDLESS}", broken
