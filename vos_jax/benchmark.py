@@ -1,4 +1,4 @@
-"""Measures speed, beside the original programs where their checkouts are at hand."""
+"""Measures speed and memory, beside the original programs where their checkouts are at hand."""
 
 import argparse
 import sys
@@ -27,14 +27,7 @@ examples:
 def main(argv: list[str] | None = None) -> None:
     """Runs one benchmark and prints its table."""
     arguments = _parser().parse_args(argv)
-    run = {
-        "inference": _inference,
-        "memory": _memory,
-        "evaluation": _evaluation,
-        "input": _input,
-        "training": _training,
-    }
-    run[arguments.what](arguments)
+    BENCHMARKS[arguments.what](arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,39 +37,55 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--what", choices=["inference", "memory", "evaluation", "input", "training"], default="inference"
-    )
-    parser.add_argument("--official", metavar="FOLDER", help="checkout of the original program")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--what", choices=list(BENCHMARKS), default="inference")
+    add("--official", metavar="FOLDER", help="checkout of the original program")
+    add(
         "--official_python",
         default=sys.executable,
         metavar="FILE",
         help="a Python that has what the original needs (torch), default: this one",
     )
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each program")
-    inference = parser.add_argument_group("inference, memory")
-    inference.add_argument("--system", default="hodor", help="name of the system")
-    inference.add_argument("--size", type=int, nargs=2, default=(480, 854), help="height width")
-    inference.add_argument("--objects", type=int, nargs="+", default=[1, 3, 5])
-    inference.add_argument("--frames", type=int, default=10, help="of each video")
-    parser.add_argument(
-        "--data_root", metavar="FOLDER", help="evaluation: DAVIS folder; input: a prepared set"
+    add("--repeats", type=int, default=5, help="runs of each program")
+    add(
+        "--data_root",
+        metavar="FOLDER",
+        help="evaluation: DAVIS folder; input, training: a prepared set",
     )
-    evaluation = parser.add_argument_group("evaluation")
-    evaluation.add_argument("--results", metavar="FOLDER", help="masks to score")
-    evaluation.add_argument("--annotations", default="Annotations", help="its folder of masks")
-    evaluation.add_argument("--processes", type=int, default=2)
-    training = parser.add_argument_group("input")
-    training.add_argument("--recipe", default="hodor_stills", help="hodor_stills, hodor_videos, aot_stills or aot_videos")
-    training.add_argument("--split", default="train", help="of the prepared set")
-    training.add_argument("--clips", type=int, default=60, help="of each run")
-    memory = parser.add_argument_group("training", "memory of vos_jax.train and its workers")
-    memory.add_argument("--config", default="configs/quickstart.py", metavar="FILE")
-    memory.add_argument("--workdir", default="training_memory", metavar="FOLDER")
-    memory.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE")
-    memory.add_argument("--minutes", type=float, default=15.0)
+    for add_group in (_add_inference, _add_evaluation, _add_input, _add_training):
+        add_group(parser)
     return parser
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("inference, memory").add_argument
+    add("--system", default="hodor", help="name of the system")
+    add("--size", type=int, nargs=2, default=(480, 854), help="height width")
+    add("--objects", type=int, nargs="+", default=[1, 3, 5])
+    add("--frames", type=int, default=10, help="of each video")
+
+
+def _add_evaluation(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("evaluation").add_argument
+    add("--results", metavar="FOLDER", help="masks to score")
+    add("--annotations", default="Annotations", help="its folder of masks")
+    add("--processes", type=int, default=2)
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input", "decoding and augmenting the clips of training")
+    recipes = "hodor_stills (default), hodor_videos, aot_stills or aot_videos"
+    group.add_argument("--recipe", default="hodor_stills", help=recipes)
+    group.add_argument("--split", default="train", help="of the prepared set")
+    group.add_argument("--clips", type=int, default=60, help="of each run")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("training", "memory of vos_jax.train and its workers")
+    group.add_argument("--config", default="configs/quickstart.py", metavar="FILE")
+    group.add_argument("--workdir", default="training_memory", metavar="FOLDER")
+    group.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE")
+    group.add_argument("--minutes", type=float, default=15.0)
 
 
 def _inference(arguments: argparse.Namespace) -> None:
@@ -153,6 +162,14 @@ def _training(arguments: argparse.Namespace) -> None:
     print("megabytes (proportional set size), and the slope after minute 3")
     print("\n".join(found.lines()))
 
+
+BENCHMARKS = {
+    "inference": _inference,
+    "memory": _memory,
+    "evaluation": _evaluation,
+    "input": _input,
+    "training": _training,
+}
 
 if __name__ == "__main__":
     sys.exit(run_command(main))
