@@ -41,7 +41,8 @@ SMALLER = {
 def folder(tmp_path_factory):
     """A folder like a checkout with the data that README.md takes for granted."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "configs").symlink_to(ROOT / "configs")
+    for name in ("configs", "scripts"):
+        (folder / name).symlink_to(ROOT / name)
     for split in ("train", "val"):
         write_davis_layout(make_videos(split, 1, 4, seed=1), folder / "data/DAVIS")
     write_youtube_vos(folder / "data/YouTube/train", folder / "data/DAVIS")
