@@ -12,7 +12,8 @@ Data:
 Start:
     the workdir of `quickstart_static.py`
 Score:
-    nothing published: the set is our own
+    nothing published: the set is our own. From 500 static updates on 103 COCO images (37.5 J&F on
+    held-out generated videos) to 69.1; as many further updates on those images: 39.9
 Cost:
     600 updates of 8 clips of 3 frames of 96x128 pixels, six predictions a clip: ten minutes on
     two cores
