@@ -20,52 +20,15 @@ Cost:
     (--config.accumulate=4).
 """
 
+from hodor_video_dense import get_config as get_dense
 from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """The sparse recipe: spec sections 13, 14.2 and 14.5."""
-    config = ConfigDict()
-    config.system = "hodor"
-    config.model = {
-        "backbone": "swin_tiny",
-        "dropout": 0.1,
-        "cut_masks": True,
-        "min_dim": 576,
-        "max_dim": 1200,
-    }
-    config.init_from = "runs/hodor_static"
-    config.seed = 42
+    """The sparse recipe, as far as it differs from the dense one: spec sections 13, 14.2, 14.5."""
+    config = get_dense()
     config.steps = 120_000
-    config.batch = 8
-    config.accumulate = 1
-
-    config.schedule = {
-        "kind": "step",
-        "rate": 1e-5,
-        "warmup_from": 1e-8,
-        "warmup_steps": 10_000,
-        "drops": (),
-    }
-    config.optimiser = {"betas": (0.9, 0.999), "eps": 1e-8, "decay": 0.01}
-
-    config.data = {
-        "root": "",
-        "sources": {
-            "youtube_vos": _videos("youtube_vos_2019", share=0.8, max_gap=6),
-            "davis": _videos("davis2017", share=0.2, max_gap=12),
-        },
-        "canvases": ((576, 1024), (576, 768), (1024, 576)),
-        "short_side": 576,
-        "long_side": 1200,
-        "slots": 4,
-        "workers": 8,
-    }
-    config.log = {"scalars_every": 50, "images_every": 1000}
-    config.checkpoints = {"every": 10_000, "keep": 3}
+    for source, max_gap in (("youtube_vos", 6), ("davis", 12)):
+        options = {"max_gap": max_gap, "reference": "middle"}
+        config.data.sources[source].update({"kind": "sparse_videos", "options": options})
     return config
-
-
-def _videos(folder: str, share: float, max_gap: int) -> dict:
-    options = {"max_gap": max_gap, "reference": "middle"}
-    return {"kind": "sparse_videos", "folder": folder, "share": share, "options": options}

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance
+from timing import timed
 
 MERGE = {"stills": 1.0, "videos": 0.3}
 SIZE, FRAMES, OBJECTS = (465, 465), 5, 10
@@ -181,19 +182,6 @@ def open_dataset(folder: Path):
         max_obj_n=OBJECTS,
     )
     return dataset, dataset.seqs
-
-
-def timed(owner, name: str, part: str, seconds: dict[str, float]) -> None:
-    """Adds up the processor time of the calls of a function that `owner` holds."""
-    function = getattr(owner, name)
-
-    def measured(*args, **kwargs):
-        start = time.process_time()
-        result = function(*args, **kwargs)
-        seconds[part] += time.process_time() - start
-        return result
-
-    setattr(owner, name, measured)
 
 
 def time_parts(seconds: dict[str, float]) -> None:

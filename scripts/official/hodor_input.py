@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from timing import timed
 
 if not hasattr(np, "sctypes"):
     _SIZES = {"float": (2, 4, 8), "int": (1, 2, 4, 8), "uint": (1, 2, 4, 8)}
@@ -53,19 +54,6 @@ def open_dataset(folder: str):
         min_ref_mask_dim=training.MIN_REF_MASK_DIM,
         apply_color_augmentations=True,
     ), False
-
-
-def timed(owner, name: str, part: str, seconds: dict[str, float]) -> None:
-    """Adds up the processor time of the calls of a function that `owner` holds."""
-    function = getattr(owner, name)
-
-    def measured(*args, **kwargs):
-        start = time.process_time()
-        result = function(*args, **kwargs)
-        seconds[part] += time.process_time() - start
-        return result
-
-    setattr(owner, name, measured)
 
 
 def time_parts(seconds: dict[str, float]) -> None:
