@@ -19,6 +19,7 @@ from vos_jax.data.items import (
     object_labels,
     objects_per_frame,
     picture,
+    video_of,
 )
 from vos_jax.data.records import RecordSet
 
@@ -158,12 +159,9 @@ class VideoClips:
             ImageError, RecordError: a record cannot be read.
         """
         number = int(self._frames[item])
-        video = self._records.index.videos[self._records.index.frames["video"][number]]
-        first = int(video["first_frame"])
+        first, length = video_of(self._records, number)
         ids = draw_objects(self._records, self._eligible, number, objects, rng)
-        later = later_frames(
-            rng, number - first, int(video["frames"]), self.times - 1, self._max_gap
-        )
+        later = later_frames(rng, number - first, length, self.times - 1, self._max_gap)
         frames = [self._records[number], *(self._records[first + t] for t in later)]
         sample = self._augmentation(
             [picture(frame) for frame in frames],
@@ -247,13 +245,10 @@ class SparseVideoClips:
             ImageError, RecordError: a record cannot be read.
         """
         number = int(self._frames[item])
-        video = self._records.index.videos[self._records.index.frames["video"][number]]
-        first = int(video["first_frame"])
+        first, length = video_of(self._records, number)
         drawn = min(objects, int(self._objects[number]))
         ids = draw_objects(self._records, self._eligible, number, drawn, rng)
-        others = neighbours(
-            rng, number - first, int(video["frames"]), self.times - 1, self._max_gap
-        )
+        others = neighbours(rng, number - first, length, self.times - 1, self._max_gap)
         reference = self._records[number]
         frames = [reference, *(self._records[first + t] for t in others)]
         labels = object_labels(reference, ids)

@@ -58,6 +58,12 @@ def label_map(frame: Frame, ids: Sequence[int]) -> np.ndarray:
     return object_labels(frame, ids) if frame.mask is None else frame_labels(frame)
 
 
+def video_of(records: RecordSet, number: int) -> tuple[int, int]:
+    """The number of the first frame of the video that holds a frame, and its length."""
+    video = records.index.videos[records.index.frames["video"][number]]
+    return int(video["first_frame"]), int(video["frames"])
+
+
 def picture(frame: Frame) -> np.ndarray:
     """The image of a frame: uint8 [h, w, 3], RGB.
 
