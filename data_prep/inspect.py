@@ -9,7 +9,6 @@ and under each frame its ids in the colours of their masks.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -19,9 +18,8 @@ from data_prep.contact_sheet import Place, draw_sheet, evenly, video_row
 from data_prep.summary import objects_text, split_text, videos_text
 from vos_jax.core.commands import run_command
 from vos_jax.core.errors import ConfigError, MissingInputError, OutputError, RecordError
-from vos_jax.data.records import RecordSet, read_splits
+from vos_jax.data.records import RecordSet, read_categories, read_splits
 
-METADATA_FILE = "metadata.json"
 LISTED_ERRORS = 10
 
 
@@ -63,18 +61,6 @@ def sheet_rows(records: RecordSet, videos: int, frames: int, name: str | None) -
         stills = [(records, number, 0) for number in evenly(len(records), videos * frames)]
         return [stills[at : at + frames] for at in range(0, len(stills), frames)]
     return [video_row(records, number, frames) for number in choose(records, videos, name)]
-
-
-def read_categories(folder: Path) -> dict[int, str]:
-    """Names of the object categories by number; none where there is no list."""
-    path = folder / METADATA_FILE
-    try:
-        named = json.loads(path.read_text())["categories"] if path.exists() else {}
-        return {int(number): str(name) for number, name in named.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(
-            f"{path} is garbage ({error}); run the data_prep command again"
-        ) from error
 
 
 def main(argv: list[str] | None = None) -> int:

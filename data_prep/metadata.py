@@ -7,11 +7,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vos_jax.core.errors import OutputError
-from vos_jax.data.records import INFO_FILE
+from vos_jax.data.records import INFO_FILE, METADATA_FILE
 
 VERSION = "1.0.0"
 FEATURES_FILE = "features.json"
-METADATA_FILE = "metadata.json"
 
 
 def features() -> tfds.features.FeaturesDict:

@@ -5,7 +5,8 @@
 Nothing is downloaded: the photographs come with scikit-image (`pip install 'vos_jax[demo]'`).
 Held-out videos (`--split val`) use other photographs than training videos. Video v of seed s is
 always the same, whatever else is made. `--davis_layout DIR` also writes the frames and masks as
-folders in the layout of DAVIS 2017, for `vos_jax.infer` and `vos_jax.evaluate`.
+folders in the layout of DAVIS 2017, for `vos_jax.infer` and `vos_jax.evaluate`;
+`--youtube_vis_layout DIR` as those of YouTube-VIS.
 """
 
 import argparse
@@ -19,10 +20,18 @@ import cv2
 import numpy as np
 
 from data_prep.command import add_writing_flags, write_and_report
-from data_prep.moving_shapes import PHOTOGRAPHS, Scene, draw_frame, make_scene, photograph_paths
+from data_prep.moving_layouts import write_davis_layout, write_youtube_vis_layout
+from data_prep.moving_shapes import (
+    CLASSES,
+    PHOTOGRAPHS,
+    Scene,
+    draw_frame,
+    make_scene,
+    photograph_paths,
+)
 from data_prep.write import SplitPlan
 from vos_jax.core.commands import run_command
-from vos_jax.core.errors import ConfigError, OutputError
+from vos_jax.core.errors import ConfigError
 from vos_jax.core.labels import object_ids
 from vos_jax.data.frames import Frame, Objects
 from vos_jax.io.images import encode_mask
@@ -41,6 +50,7 @@ class MovingVideo:
         number: of the video in the set.
         length: frames.
         late: chance of each object but the first to appear after the first frame.
+        classes: whether objects have a class, which their outline shows.
         generator: version of the drawing code; another one makes other pixels.
     """
 
@@ -49,6 +59,7 @@ class MovingVideo:
     number: int
     length: int
     late: float = 0.0
+    classes: bool = False
     generator: int = 1
 
     @property
@@ -69,11 +80,17 @@ class MovingVideo:
         """The frame, uint8 [h, w, 3], and its object ids, uint8 [h, w]."""
         return draw_frame(_scene(self), time, np.random.default_rng((*self.key, time)))
 
+    @property
+    def categories(self) -> dict[int, int]:
+        """The class of each object by id, 0 without classes."""
+        return {number: s.category for number, s in enumerate(_scene(self).shapes, start=1)}
+
 
 @functools.lru_cache(maxsize=2)
 def _scene(video: MovingVideo) -> Scene:
     rng = np.random.default_rng(video.key)
-    return make_scene(rng, photograph_paths(video.split), video.length, video.late)
+    photographs = photograph_paths(video.split)
+    return make_scene(rng, photographs, video.length, video.late, video.classes)
 
 
 @dataclass(frozen=True)
@@ -113,15 +130,15 @@ class MovingFrame:
             width=labels.shape[1],
             annotated=True,
             mask=encode_mask(labels),
-            objects=_objects(labels),
+            objects=_objects(labels, self.video.categories),
         )
 
 
-def _objects(labels: np.ndarray) -> Objects:
+def _objects(labels: np.ndarray, categories: dict[int, int]) -> Objects:
     ids = object_ids(labels)
     return Objects(
         ids=np.array(ids, np.int64),
-        categories=np.zeros(len(ids), np.int64),
+        categories=np.array([categories[i] for i in ids], np.int64),
         areas=np.array([(labels == i).sum() for i in ids], np.float32),
         boxes=np.array(
             [cv2.boundingRect((labels == i).astype(np.uint8)) for i in ids], np.float32
@@ -131,7 +148,7 @@ def _objects(labels: np.ndarray) -> Objects:
 
 
 def make_videos(
-    split: str, videos: int, frames: int, seed: int, late: float = 0.0
+    split: str, videos: int, frames: int, seed: int, late: float = 0.0, classes: bool = False
 ) -> tuple[MovingVideo, ...]:
     """The videos of a set.
 
@@ -142,30 +159,9 @@ def make_videos(
         raise ConfigError(
             "--videos and --frames must be 1 or more, --seed 0 or more, --late from 0 to 1"
         )
-    return tuple(MovingVideo(split, seed, number, frames, late) for number in range(videos))
-
-
-def write_davis_layout(videos: tuple[MovingVideo, ...], root: Path) -> None:
-    """Writes videos of one split as JPEGImages, Annotations and ImageSets/2017.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    try:
-        for video in videos:
-            for frame in map(MovingFrame.load, video.frames()):
-                image = root / frame.source
-                mask = root / "Annotations" / "480p" / frame.video / f"{frame.name}.png"
-                for path, content in ((image, frame.image), (mask, frame.mask)):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
-        names = root / "ImageSets" / "2017" / f"{videos[0].split}.txt"
-        names.parent.mkdir(parents=True, exist_ok=True)
-        names.write_text("".join(f"{video.name}\n" for video in videos))
-    except OSError as error:
-        raise OutputError(
-            f"{root} cannot be written ({error.strerror}): choose another --davis_layout"
-        ) from error
+    return tuple(
+        MovingVideo(split, seed, number, frames, late, classes) for number in range(videos)
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -183,15 +179,29 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--late", type=float, default=0.0, help="chance of an object to appear later (default: 0)"
     )
+    parser.add_argument(
+        "--classes",
+        action="store_true",
+        help=f"objects that can be found without prompts: {', '.join(CLASSES)}, in colour on grey",
+    )
     parser.add_argument("--davis_layout", type=Path, help="also write DAVIS folders here")
+    parser.add_argument("--youtube_vis_layout", type=Path, help="and YouTube-VIS folders here")
     arguments = parser.parse_args(argv)
     videos = make_videos(
-        arguments.split, arguments.videos, arguments.frames, arguments.seed, arguments.late
+        arguments.split,
+        arguments.videos,
+        arguments.frames,
+        arguments.seed,
+        arguments.late,
+        arguments.classes,
     )
-    code = write_and_report(SplitPlan(DATASET, arguments.split, videos), arguments)
-    if arguments.davis_layout:
-        write_davis_layout(videos, arguments.davis_layout)
-        print(f"DAVIS layout: {arguments.davis_layout}")
+    names = dict(enumerate(CLASSES, start=1)) if arguments.classes else {}
+    code = write_and_report(SplitPlan(DATASET, arguments.split, videos, names), arguments)
+    layouts = {"davis": write_davis_layout, "youtube_vis": write_youtube_vis_layout}
+    for name, write in layouts.items():
+        if folder := getattr(arguments, f"{name}_layout"):
+            write(videos, folder)
+            print(f"{name} layout: {folder}")
     return code
 
 

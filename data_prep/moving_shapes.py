@@ -32,6 +32,12 @@ LOBES = np.arange(2, 6)
 LOBE_SHARE = 0.12
 """Height of each wave, at most, as a share of the radius."""
 
+CLASSES = ("red oval", "green trefoil", "blue quatrefoil")
+"""Shapes with a class: their outline is a single wave of 2, 3 or 4 lobes."""
+
+CLASS_LOBE_SHARE = 0.3
+GREY_CONTRAST = 0.6
+
 MARGIN = 12
 """How close to the border the centre of an object comes, and how far the background reaches
 beyond the frame."""
@@ -67,6 +73,7 @@ class Shape:
         angles: [t], radians.
         scales: [t].
         start: the first frame that shows it.
+        category: number of its class, from 1; 0 without classes.
     """
 
     texture: np.ndarray
@@ -76,6 +83,7 @@ class Shape:
     angles: np.ndarray
     scales: np.ndarray
     start: int
+    category: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +122,11 @@ def read_photograph(path: Path) -> np.ndarray:
 
 
 def make_scene(
-    rng: np.random.Generator, photographs: tuple[Path, ...], frames: int, late: float = 0.0
+    rng: np.random.Generator,
+    photographs: tuple[Path, ...],
+    frames: int,
+    late: float = 0.0,
+    classes: bool = False,
 ) -> Scene:
     """Draws the numbers of a video.
 
@@ -123,11 +135,16 @@ def make_scene(
         photographs: at least two; the objects come from others than the background.
         frames: length of the video.
         late: chance of an object (never the first) to appear after the first frame.
+        classes: whether shapes have one of `CLASSES`, in colour on a pale grey background, so
+            that they can be told from it without being pointed out.
     """
     order = rng.permutation(len(photographs))
     height, width = FRAME_SIZE
     size = (height + 2 * MARGIN, width + 2 * MARGIN)
     background = cut_window(rng, read_photograph(photographs[order[0]]), size)
+    if classes:
+        grey = background.mean(axis=2, keepdims=True)
+        background = np.repeat(255 + GREY_CONTRAST * (grey - 255), 3, axis=2)
     drift = DRIFT * _direction(rng) * np.arange(frames)[:, None]
     offsets = _bounce(MARGIN + drift, np.zeros(2), np.full(2, 2.0 * MARGIN))
     places = _spread_places(rng, int(rng.integers(OBJECTS[0], OBJECTS[1] + 1)))
@@ -136,7 +153,9 @@ def make_scene(
         photograph = photographs[order[1 + number % (len(order) - 1)]]
         is_late = number > 0 and frames > 1 and rng.random() < late
         start = int(rng.integers(1, frames)) if is_late else 0
-        shapes.append(_make_shape(rng, read_photograph(photograph), place, frames, start))
+        category = int(rng.integers(1, 1 + len(CLASSES))) if classes else 0
+        picture = read_photograph(photograph)
+        shapes.append(_make_shape(rng, picture, place, frames, start, category))
     return Scene(background, offsets, tuple(shapes))
 
 
@@ -201,7 +220,12 @@ def draw_shape(shape: Shape, t: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _make_shape(
-    rng: np.random.Generator, photograph: np.ndarray, place: np.ndarray, frames: int, start: int
+    rng: np.random.Generator,
+    photograph: np.ndarray,
+    place: np.ndarray,
+    frames: int,
+    start: int,
+    category: int,
 ) -> Shape:
     steps = np.arange(frames)
     height, width = FRAME_SIZE
@@ -209,15 +233,31 @@ def _make_shape(
     limits = np.array([width, height], float) - 1 - MARGIN
     growth = 1 + rng.uniform(-GROWTH, GROWTH)
     scales = np.exp(_bounce(steps * np.log(growth), *np.log(SCALES)))
+    texture = cut_window(rng, photograph, (TEXTURE, TEXTURE))
+    radius = rng.uniform(*RADIUS)
+    waves = rng.uniform(-LOBE_SHARE, LOBE_SHARE, (len(LOBES), 2))
+    if category:
+        texture = _coloured(rng, texture, category)
+        waves = np.zeros_like(waves)
+        waves[LOBES == 1 + category, 0] = CLASS_LOBE_SHARE
     return Shape(
-        texture=cut_window(rng, photograph, (TEXTURE, TEXTURE)),
-        radius=rng.uniform(*RADIUS),
-        waves=rng.uniform(-LOBE_SHARE, LOBE_SHARE, (len(LOBES), 2)),
+        texture=texture,
+        radius=radius,
+        waves=waves,
         centres=_bounce(path, np.full(2, float(MARGIN)), limits),
         angles=np.radians(rng.uniform(-180, 180) + rng.uniform(-TURN, TURN) * steps),
         scales=scales,
         start=start,
+        category=category,
     )
+
+
+def _coloured(rng: np.random.Generator, texture: np.ndarray, category: int) -> np.ndarray:
+    """The texture's light and dark in a strong colour: of class 1 red, of 2 green, of 3 blue."""
+    colour = np.zeros(3, np.float32)
+    colour[(category + rng.integers(2)) % 3] = rng.uniform(0, 0.5)
+    colour[category - 1] = 1
+    return (80 + 0.7 * texture.mean(axis=2, keepdims=True)) * colour
 
 
 def _spread_places(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -18,7 +18,8 @@ from data_prep.command import add_writing_flags, write_and_report
 from data_prep.sources import ListedVideo, require_folder
 from data_prep.write import SplitPlan
 from vos_jax.core.commands import run_command
-from vos_jax.core.errors import AnnotationError, MissingInputError
+from vos_jax.core.errors import AnnotationError
+from vos_jax.io.youtube_vis import annotation_file
 
 YEARS = (2019, 2021)
 
@@ -41,7 +42,7 @@ def plan_youtube_vis(
     """
     root = Path(root)
     images = require_folder(root / split / "JPEGImages", "--root takes the folder of the splits")
-    path = Path(annotations) if annotations else _annotations(root, split)
+    path = Path(annotations) if annotations else annotation_file(root, split)
     content = read_json(path)
     try:
         tracks = defaultdict(list)
@@ -64,14 +65,6 @@ def plan_youtube_vis(
         for track in entries
     ]
     return SplitPlan(f"youtube_vis_{year}", split, videos, categories, orphans)
-
-
-def _annotations(root: Path, split: str) -> Path:
-    names = (f"{split}/instances.json", f"{split}.json", f"annotations/instances_{split}.json")
-    for name in names:
-        if (root / name).is_file():
-            return root / name
-    raise MissingInputError(f"{root} has none of {', '.join(names)}: give --annotations FILE")
 
 
 def _video(images: Path, video: dict, tracks: list[dict] | None) -> ListedVideo:

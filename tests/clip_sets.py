@@ -16,11 +16,12 @@ from vos_jax.io.images import encode_mask
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangular object: id, (top, left, bottom, right), and whether it is a crowd."""
+    """A rectangular object: id, (top, left, bottom, right), whether a crowd, and category."""
 
     identity: int
     corners: tuple[int, int, int, int]
     crowd: bool = False
+    category: int = 0
 
     def plane(self, size: tuple[int, int]) -> np.ndarray:
         """Its pixels, uint8 [h, w]."""
@@ -52,7 +53,7 @@ class BoxFrame:
         corners = np.array([box.corners for box in self.boxes], np.float32).reshape(-1, 4)
         objects = Objects(
             ids=np.array([box.identity for box in self.boxes], np.int64),
-            categories=np.zeros(len(planes), np.int64),
+            categories=np.array([box.category for box in self.boxes], np.int64),
             areas=np.array([plane.sum() for plane in planes], np.float32),
             boxes=np.hstack([corners[:, 1::-1], (corners[:, 2:] - corners[:, :2])[:, ::-1]]),
             crowds=np.array([box.crowd for box in self.boxes], bool),
@@ -150,4 +151,26 @@ def video_set(path: Path, videos: int = 3, length: int = 12) -> RecordSet:
             [BoxFrame(f"video{v}", t, (64, 96), boxes(t), False) for t in range(length)]
             for v in range(videos)
         ),
+    )
+
+
+CATEGORIES = {"coco": 17, "pascal_voc": 8, "youtube_vis_2019": 14, "mapillary": 20, "kitti_mots": 2}
+"""A category that the classes of each set keep; elsewhere there are none."""
+
+
+def pair_set(path: Path, name: str, length: int) -> RecordSet:
+    """A video of two objects that move, of a category that counts in the set of that name."""
+    boxes = [((2, 2 + t, 24, 20 + t), (26, 30, 44, 58 - t)) for t in range(length)]
+    category = CATEGORIES.get(name, 0)
+    return write_set(
+        path,
+        [
+            BoxFrame(
+                "v",
+                t,
+                (48, 64),
+                tuple(Box(i, c, category=category) for i, c in zip((4, 9), pair, strict=True)),
+            )
+            for t, pair in enumerate(boxes)
+        ],
     )

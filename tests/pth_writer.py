@@ -99,8 +99,56 @@ def write_legacy(path: Path, body: bytes, storages: Mapping[str, np.ndarray] | N
     return path
 
 
-def write_state_dict(path: Path, tensors: Mapping[str, np.ndarray], under: str) -> Path:
-    """Writes a checkpoint whose key `under` holds the tensors, in the zip layout."""
+def write_state_dict(
+    path: Path, tensors: Mapping[str, np.ndarray], under: str | None = None
+) -> Path:
+    """Writes a checkpoint in the zip layout, the tensors outermost or under a key."""
     refs = {key: contiguous(str(i), array) for i, (key, array) in enumerate(tensors.items())}
     data = {str(i): array.tobytes() for i, array in enumerate(tensors.values())}
-    return write_zip(path, dictionary({under: dictionary(refs), "iterations": integer(7)}), data)
+    body = dictionary(refs)
+    if under is not None:
+        body = dictionary({under: body, "iterations": integer(7)})
+    return write_zip(path, body, data)
+
+
+class Listing:
+    """A file with every tensor of a listing, small because they overlap in one storage.
+
+    Args:
+        tensors: shape and type by name; integer tensors are zeros.
+    """
+
+    def __init__(self, tensors: Mapping[str, tuple[list[int], str]]):
+        sizes = [int(np.prod(shape)) for shape, _ in tensors.values()]
+        self._floats = np.random.default_rng(0).normal(0, 0.01, max(sizes) + len(sizes))
+        self._floats = self._floats.astype(np.float32)
+        self._shapes = {key: (tuple(shape), kind) for key, (shape, kind) in tensors.items()}
+        self._offsets = {key: offset for offset, key in enumerate(tensors)}
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """What the file holds under a name."""
+        shape, kind = self._shapes[key]
+        if kind != "float32":
+            return np.zeros(shape, kind)
+        start = self._offsets[key]
+        return self._floats[start : start + int(np.prod(shape))].reshape(shape)
+
+    def write(self, path: Path, under: str | None = None, legacy: bool = False) -> Path:
+        """Writes the file, the tensors outermost or under a key, and returns the path."""
+        storages = {"0": self._floats}
+        if any(kind != "float32" for _, kind in self._shapes.values()):
+            storages["1"] = np.zeros(1, np.int64)
+        refs = {key: self._ref(key) for key in self._shapes}
+        body = dictionary(refs)
+        if under is not None:
+            body = dictionary({under: body, "it": integer(7)})
+        if legacy:
+            return write_legacy(path, body, storages)
+        return write_zip(path, body, {key: array.tobytes() for key, array in storages.items()})
+
+    def _ref(self, key: str) -> bytes:
+        shape, kind = self._shapes[key]
+        if kind != "float32":
+            return tensor(storage("1", 1, "LongStorage"), shape, ())
+        steps = np.empty(shape, np.int8).strides
+        return tensor(storage("0", self._floats.size), shape, steps, self._offsets[key])

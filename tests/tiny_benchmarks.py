@@ -1,6 +1,7 @@
 """Benchmark folders of a few tiny frames."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -23,11 +24,13 @@ def moving_blocks(count: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     return frames, labels
 
 
-def write_video(images: Path, masks: Path, annotated, seed: int = 0, grey: bool = False) -> None:
+def write_video(
+    images: Path, masks: Path, annotated, seed: int = 0, grey: bool = False, count: int = 4
+) -> None:
     """JPEG frames, and the masks of the annotated ones."""
     images.mkdir(parents=True)
     masks.mkdir(parents=True)
-    frames, labels = moving_blocks(seed=seed)
+    frames, labels = moving_blocks(count, seed)
     for t, frame in enumerate(frames):
         cv2.imwrite(str(images / f"{t:05d}.jpg"), frame[..., ::-1])
     for t in annotated:
@@ -48,11 +51,22 @@ def write_davis(root: Path, names=("boat", "cat"), year: int = 2017, annotated=(
     return root
 
 
-def write_youtube_vos(root: Path, annotated=(0, 2)) -> Path:
-    """A YouTube-VOS folder with one validation video."""
+def write_youtube_vos(root: Path, annotated=(0, 2), listed=range(4), count: int = 4) -> Path:
+    """A YouTube-VOS folder with one validation video; all its frames are in `all_frames`.
+
+    Args:
+        root: of the data set.
+        annotated: frames with masks.
+        listed: frames that meta.json lists and that the folder of the split has.
+        count: frames of the video.
+    """
     valid = root / "valid"
-    write_video(valid / "JPEGImages" / "v1", valid / "Annotations" / "v1", annotated)
-    frames = [f"{t:05d}" for t in range(4)]
+    every = root / "all_frames" / "valid_all_frames" / "JPEGImages" / "v1"
+    write_video(every, valid / "Annotations" / "v1", annotated, count=count)
+    (valid / "JPEGImages" / "v1").mkdir(parents=True)
+    frames = [f"{t:05d}" for t in listed]
+    for name in frames:
+        shutil.copy(every / f"{name}.jpg", valid / "JPEGImages" / "v1")
     objects = {str(i): {"category": "block", "frames": frames} for i in (2, 9)}
     (valid / "meta.json").write_text(json.dumps({"videos": {"v1": {"objects": objects}}}))
     return root

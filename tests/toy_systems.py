@@ -1,8 +1,8 @@
 """Systems of a few lines that use every part of the interface: colours as object descriptors.
 
 A memory entry holds, per slot and for the background, the mean embedded colour under its mask;
-a pixel's score is its closeness to the nearest entry. Every `every`-th frame and every given
-frame is kept in a bank of fixed capacity; when it is full the oldest frame that was not given
+a pixel's score is its closeness to the nearest entry. Every given frame, and every `every`-th
+after one, is kept in a bank of fixed capacity; when it is full the oldest frame that was not given
 leaves.
 """
 
@@ -29,7 +29,6 @@ class ToySpec(Spec):
     """Sides become multiples of 8: enlarged for the policy `labels`, else padded."""
 
     policy: str = "odds"
-    every: int = 1
     constant: bool = False
 
     def geometry(self, frame_size):
@@ -40,7 +39,7 @@ class ToySpec(Spec):
         return getattr(resolve, self.policy)(scores, known, given, geometry)
 
     def entries(self, frames, given_frames):
-        return None if self.constant else 1 + (frames - 1) // self.every + given_frames
+        return None if self.constant else 1 + (frames - 1) // self.memory_every + given_frames
 
 
 @struct.dataclass
@@ -67,7 +66,7 @@ class Toy(Segmenter):
         skippable = self.every > 1
         return ToySpec(
             policy=self.policy,
-            every=self.every,
+            memory_every=self.every,
             skippable=skippable,
             constant=self.constant,
             **grouped,
@@ -119,7 +118,8 @@ class Toy(Segmenter):
     def write(self, state, features, trace, memory, given=None):
         slots = jnp.zeros_like(state.known) if given is None else given.slots
         known, prompted = state.known | slots, slots.any(-1)
-        keep = (prompted | (state.time % self.every == 0)) & known.any(-1)
+        due = state.time - state.written.max(-1) >= self.every
+        keep = (prompted | due) & known.any(-1)
         colours, exists = self.describe(features, memory)
         exists = exists & jnp.pad(known, [(0, 0), (1, 0)], constant_values=True)
         videos = jnp.arange(known.shape[0])

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from vos_jax.core.commands import run_command
+from vos_jax.core.commands import run_command, setting
 
 EPILOG = """
 Both programs run on one thread each, in turn, on the same random weights ("untrained": the masks
@@ -14,7 +14,14 @@ examples:
   python -m vos_jax.benchmark --what inference --system hodor
   python -m vos_jax.benchmark --what inference --system hodor --official ~/HODOR \\
       --official_python ~/torch/bin/python
+  python -m vos_jax.benchmark --what inference --system rde --objects 1 2 5 --frames 25 \\
+      --official ~/RDE_VOS --official_python ~/torch/bin/python
+  python -m vos_jax.benchmark --what read --system mask_propagation --memory_frames 20 \\
+      --objects 1 --settings sigma=5.6 --official ~/Mask-Propagation \\
+      --official_python ~/torch/bin/python
   python -m vos_jax.benchmark --what memory --size 120 216 --frames 1000 --objects 3
+  python -m vos_jax.benchmark --what memory --system stcn --memory_frames 10 --size 120 216 \\
+      --frames 2000 --objects 2 --settings memory_every=2
   python -m vos_jax.benchmark --what evaluation --official ~/vos-benchmark \\
       --data_root DAVIS --results results/davis_val
   python -m vos_jax.benchmark --what input --recipe hodor_stills --data_root prepared/coco \\
@@ -52,17 +59,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="evaluation: DAVIS folder; input, training: a prepared set",
     )
+    settings = "of the model (inference, memory, read) or of the configuration (training)"
+    add("--settings", nargs="+", default=[], metavar="KEY=VALUE", help=settings)
     for add_group in (_add_inference, _add_evaluation, _add_input, _add_training):
         add_group(parser)
     return parser
 
 
 def _add_inference(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("inference, memory").add_argument
+    add = parser.add_argument_group("inference, memory, read").add_argument
     add("--system", default="hodor", help="name of the system")
     add("--size", type=int, nargs=2, default=(480, 854), help="height width")
     add("--objects", type=int, nargs="+", default=[1, 3, 5])
     add("--frames", type=int, default=10, help="of each video")
+    frames = "memory: keep this many frames, not all; read: frames that are read (20)"
+    add("--memory_frames", type=int, metavar="N", help=frames)
 
 
 def _add_evaluation(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +95,6 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training", "memory of vos_jax.train and its workers")
     group.add_argument("--config", default="configs/quickstart.py", metavar="FILE")
     group.add_argument("--workdir", default="training_memory", metavar="FOLDER")
-    group.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE")
     group.add_argument("--minutes", type=float, default=15.0)
 
 
@@ -98,11 +108,31 @@ def _inference(arguments: argparse.Namespace) -> None:
         objects=tuple(arguments.objects),
         frames=arguments.frames,
         repeats=arguments.repeats,
+        settings=dict(map(setting, arguments.settings)),
         official_python=arguments.official_python,
     )
     print(f"{arguments.system}, untrained, {arguments.size[0]}x{arguments.size[1]}, one thread")
     for comparison in comparisons:
         print("\n".join(comparison.lines()), flush=True)
+
+
+def _read(arguments: argparse.Namespace) -> None:
+    from vos_jax.benchmarking.read import compare_reads
+
+    size, memory = tuple(arguments.size), arguments.memory_frames or 20
+    for objects in arguments.objects:
+        result = compare_reads(
+            arguments.system,
+            arguments.official,
+            size=size,
+            memory=memory,
+            objects=objects,
+            repeats=arguments.repeats,
+            settings=dict(map(setting, arguments.settings)),
+            official_python=arguments.official_python,
+        )
+        heading = f"{arguments.system}, {size[0]}x{size[1]}, {memory} frames, {objects} objects"
+        print("\n".join([heading, *result.lines()]), flush=True)
 
 
 def _memory(arguments: argparse.Namespace) -> None:
@@ -115,7 +145,8 @@ def _memory(arguments: argparse.Namespace) -> None:
             size=size,
             frames=arguments.frames,
             objects=objects,
-            settings={"min_dim": min(size), "max_dim": 2 * max(size)},
+            memory=arguments.memory_frames,
+            settings=dict(map(setting, arguments.settings)),
         )
         print(f"{arguments.system}, untrained, {size[0]}x{size[1]}, {objects} objects")
         print("\n".join(curve.lines()), flush=True)
@@ -165,6 +196,7 @@ def _training(arguments: argparse.Namespace) -> None:
 
 BENCHMARKS = {
     "inference": _inference,
+    "read": _read,
     "memory": _memory,
     "evaluation": _evaluation,
     "input": _input,

@@ -1,6 +1,7 @@
 """Command: turns an official checkpoint file into a workdir.
 
     python -m vos_jax.convert --system hodor --checkpoint 250000.pth --workdir W
+    python -m vos_jax.convert --system rde --what resnet18 --checkpoint resnet18.pth --workdir R
 
 Nothing in the file is executed and PyTorch is not needed. Every tensor is used exactly once or
 listed with the reason it is not; shapes are checked against the configured model.
@@ -8,7 +9,6 @@ listed with the reason it is not; shapes are checked against the configured mode
 
 import argparse
 import dataclasses
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -17,15 +17,16 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from vos_jax.checkpoints import store
 from vos_jax.checkpoints.claim import claim
 from vos_jax.checkpoints.names import Report, flatten
 from vos_jax.checkpoints.pth import read_pth
-from vos_jax.core.commands import run_command
+from vos_jax.core.commands import run_command, setting
 from vos_jax.core.errors import CheckpointError, ConfigError
 from vos_jax.systems import registry
-from vos_jax.systems.official_files import OFFICIAL_FILES, OfficialFile
+from vos_jax.systems.official_files import OFFICIAL_FILES, OfficialFile, bare, looks_like
 
 SHOWN = 5
 STEP = 0
@@ -60,10 +61,16 @@ def convert(
         OutputError: the workdir cannot be written.
     """
     official = _official(system, what)
-    module = registry.build(system, **(settings or {}))
-    tensors = _read(checkpoint, official)
-    shapes = jax.eval_shape(lambda key: registry.initialise(system, module, key), jax.random.key(0))
-    params, report = _parameters(tensors, official, shapes, f"{checkpoint}: no {system} {what}")
+    module = registry.build(system, **{**official.settings, **(settings or {})})
+    try:
+        tensors = _read(checkpoint, official)
+        shapes = jax.eval_shape(
+            lambda key: registry.initialise(system, module, key), jax.random.key(0)
+        )
+        fault = f"{checkpoint}: no {system} {what}"
+        params, report = _parameters(tensors, official, shapes, fault)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_looks_like(checkpoint, system, what)}") from error
     document = {
         "system": system,
         "model": _arguments(module),
@@ -90,16 +97,14 @@ def _official(system: str, what: str) -> OfficialFile:
 
 
 def _read(path: Path, official: OfficialFile) -> dict[str, np.ndarray]:
-    try:
-        tensors = read_pth(path, select=official.key)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}{_looks_like_file(path, official)}") from error
+    tensors = read_pth(path, *official.keys)
+    where = "the file" if None in official.keys else " or ".join(map(repr, official.keys))
     if not isinstance(tensors, dict) or not tensors:
-        raise CheckpointError(f"{path}: {official.key!r} holds no tensors")
+        raise CheckpointError(f"{path}: {where} holds no tensors")
     for name, value in tensors.items():
         if not (isinstance(name, str) and isinstance(value, np.ndarray)):
-            raise CheckpointError(f"{path}: {official.key!r} holds {name!r}, which is no tensor")
-    return tensors
+            raise CheckpointError(f"{path}: {where} holds {name!r}, which is no tensor")
+    return bare(tensors)
 
 
 def _parameters(
@@ -107,32 +112,48 @@ def _parameters(
 ) -> tuple[dict[str, Any], Report]:
     """Converts, after a look at the names; checks what came out against the model's shapes."""
     looked_at = {name: t for name, t in tensors.items() if name.startswith(official.prefixes)}
-    unexpected = [name for name in looked_at if not _knows(official, name)]
-    known = {name: tensor for name, tensor in looked_at.items() if _knows(official, name)}
+    known = {name: tensor for name, tensor in looked_at.items() if official.knows(name)}
     params, report = official.names.convert(known) if known else ({}, Report({}, (), ()))
-    found = flatten(params)
-    needed = {p: s for p, s in flatten(shapes).items() if re.fullmatch(official.fills, p)}
-    unexpected += [name for name, path in report.used.items() if path not in needed]
-    reshaped = [
-        f"{name} {list(tensors[name].shape)} for {path} {list(needed[path].shape)}"
-        for name, path in report.used.items()
-        if path in needed and found[path].shape != needed[path].shape
-    ]
+    needed = {p: s.shape for p, s in flatten(shapes).items() if re.fullmatch(official.fills, p)}
+    found = _completed(flatten(params), needed, official)
+    sources = {path: f"{name} {list(tensors[name].shape)}" for name, path in report.used.items()}
+    unexpected = [name for name in looked_at if name not in known]
     faults = {
         "parameters without a tensor": [path for path in needed if path not in found],
-        "unexpected tensors": unexpected,
-        "tensors of another shape": reshaped,
+        "unexpected tensors": unexpected + [n for n, p in report.used.items() if p not in needed],
+        "tensors of another shape": [
+            f"{sources.get(path, path)} for {path} {list(needed[path])}"
+            for path, array in found.items()
+            if path in needed and not _fits(array.shape, needed[path], path, official)
+        ],
     }
     said = [f"{len(names)} {kind} ({_some(names)})" for kind, names in faults.items() if names]
     if said:
-        raise CheckpointError(f"{fault}: {', '.join(said)}{_looks_like(tensors, official)}")
+        raise CheckpointError(f"{fault}: {', '.join(said)}")
     ignored = tuple(name for name in tensors if name not in looked_at)
-    return params, dataclasses.replace(report, ignored=ignored)
+    return traverse_util.unflatten_dict(found, sep="/"), dataclasses.replace(
+        report, ignored=ignored
+    )
 
 
-def _knows(official: OfficialFile, name: str) -> bool:
-    patterns = [rule.pattern for rule in official.names.rules] + list(official.names.dropped)
-    return any(re.fullmatch(pattern, name) for pattern in patterns)
+def _completed(
+    found: dict[str, np.ndarray], needed: Mapping[str, tuple[int, ...]], official: OfficialFile
+) -> dict[str, np.ndarray]:
+    """Fills the second place of tensors that have two, and what is 0 for want of a tensor."""
+    if official.again:
+        first, second = official.again
+        copies = {p: a for p, a in found.items() if p.startswith(first)}
+        found = found | {second + p.removeprefix(first): array for p, array in copies.items()}
+    absent = [p for p in needed if p not in found and re.fullmatch(official.zeros, p)]
+    return found | {path: np.zeros(needed[path], np.float32) for path in absent}
+
+
+def _fits(
+    shape: tuple[int, ...], needed: tuple[int, ...], path: str, official: OfficialFile
+) -> bool:
+    if re.fullmatch(official.narrow, path):
+        return shape[-2] <= needed[-2] and shape == (*needed[:-2], shape[-2], needed[-1])
+    return shape == needed
 
 
 def _some(names: list[str]) -> str:
@@ -140,26 +161,13 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def _looks_like(tensors: Mapping[str, Any], but: OfficialFile) -> str:
-    """Names the kind of file that knows most of the tensors, if it is another one."""
-    for system, kinds in OFFICIAL_FILES.items():
-        for what, official in kinds.items():
-            names = [name for name in tensors if str(name).startswith(official.prefixes)]
-            known = sum(_knows(official, name) for name in names)
-            if official is not but and names and known > len(names) / 2:
-                return f"; it looks like a file for --system {system} --what {what}"
-    return ""
-
-
-def _looks_like_file(path: Path, but: OfficialFile) -> str:
-    """As `_looks_like`, for a file without the key it should have."""
+def _looks_like(path: Path, system: str, what: str) -> str:
+    """Names the kind of file that this is, if it is another one."""
     try:
-        tree = read_pth(path)
+        found = looks_like(read_pth(path), system, what)
     except CheckpointError:
         return ""
-    parts = [tree, *tree.values()] if isinstance(tree, dict) else []
-    hints = [_looks_like(part, but) for part in parts if isinstance(part, dict)]
-    return max(hints, key=len, default="")
+    return "; it looks like a file for --system {} --what {}".format(*found) if found else ""
 
 
 def _arguments(module: Any) -> dict[str, Any]:
@@ -184,22 +192,12 @@ def _describe(
     others = [name for name in report.dropped if name not in set(tables)]
     for names, reason in (
         (tables, "integer tables, no parameters"),
-        (others, "the official network never uses them"),
+        (others, "constants, or never used by the official network"),
         (report.ignored, "they belong to another network"),
     ):
         if names:
             print(f"{len(names)} tensors dropped ({reason}):")
             print("".join(f"  {name} {list(tensors[name].shape)}\n" for name in names), end="")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -213,17 +211,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--what",
         default="model",
-        help="model: a whole network (default); backbone: the detection-pretrained backbone that "
-        "training starts from, gives a workdir for --config.init_from",
+        help="model: a whole network (default); checkpoint: a training checkpoint with the network "
+        "inside; stage0: a single-object network; stage0_widened: one as a network for several "
+        "objects that ignores the others (STCN's tools); youtube_vis_resnet50 and the like: a "
+        "network of that data set and encoder (STEm-Seg, VIShv); backbone, resnet50, resnet18: "
+        "pretrained encoders, which give a workdir for --config.init_from",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
-        type=_setting,
+        type=setting,
         metavar="NAME=VALUE",
         help="a setting of the model, such as min_dim=576 max_dim=1200 for HODOR's video "
-        "checkpoints; may be given again",
+        "checkpoints or single_object=true for a space-time network of one; may be given again",
     )
     args = parser.parse_args(argv)
     convert(args.system, args.checkpoint, args.workdir, args.what, dict(args.set))

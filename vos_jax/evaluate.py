@@ -11,11 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vos_jax.core.commands import run_command
-from vos_jax.core.errors import ConfigError, OutputError
+from vos_jax.core.errors import ConfigError, MissingInputError, OutputError
 from vos_jax.io.layouts import Sequence, training_categories
 from vos_jax.io.named_sets import NAMED_SETS, list_sequences, named_set
+from vos_jax.io.youtube_vis import annotation_file, read_vis, read_vis_results
 from vos_jax.metrics import report
 from vos_jax.metrics.categories import TRAINING_CATEGORIES, group_scores
+from vos_jax.metrics.video_precision import Instance, video_precision
 from vos_jax.scoring import PROTOCOLS, core_count, score_sequences
 
 DESCRIPTION = """\
@@ -29,6 +31,10 @@ results:  <results>/<sequence>/<frame>.png, palette or grey PNG whose values are
 written:  into the results folder: global_results-<set>.csv and per-sequence_results-<set>.csv
           (DAVIS), matches-<set>.csv (unsupervised: which proposal and object a row is about),
           global_results-<set>.csv with seen and unseen categories (YouTube-VOS).
+
+YouTube-VIS: results is results.json or its folder, data_root the official folder or a JSON file of
+          the truth; global_results-<set>.csv holds the official tool's twelve numbers, over all
+          classes and of each (in the classes' rows a number is missing where nothing is true).
 """
 
 EXAMPLES = """\
@@ -37,6 +43,7 @@ data sets:
   davis2016_val davis2016_train            DAVIS 2016: all objects merged into one
   davis_unsupervised[_testdev]             DAVIS 2017/2019: up to 20 proposals, matched to objects
   youtube_vos                              seen and unseen categories; needs your own truth
+  ytvis19_val ytvis21_val                  video instances: AP, AR; needs your own truth
   davis_like                               any folder with Annotations/<video>/<frame>.png
 
 examples:
@@ -45,6 +52,7 @@ examples:
       --train_meta data/YouTubeVOS/train/meta.json
   python -m vos_jax.evaluate --dataset davis_like --results out --data_root my_videos \\
       --protocol unsupervised
+  python -m vos_jax.evaluate --dataset ytvis21_val --results out/results.json --data_root truth.json
 """
 
 
@@ -95,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = make_parser().parse_args(argv)
     if arguments.processes is not None and arguments.processes < 1:
         raise ConfigError(f"--processes {arguments.processes}: must be 1 or more")
+    if named_set(arguments.dataset).layout == "youtube_vis":
+        return _video_instances(arguments)
     protocol = arguments.protocol or named_set(arguments.dataset).protocol
     sequences = list_sequences(
         arguments.dataset,
@@ -108,15 +118,40 @@ def main(argv: list[str] | None = None) -> int:
     videos = _score(arguments, sequences, protocol)
     seconds = time.monotonic() - started
     tables = _tables(arguments, sequences, videos, protocol)
-    for name, text in tables.items():
-        path = arguments.results / name
-        try:
-            path.write_text(text)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    _write(tables, arguments.results)
     print(report.shown_table(videos))
     print(f"\n{tables[next(iter(tables))]}\nwritten: {', '.join(tables)} in {arguments.results}")
     print(f"{len(videos)} sequences scored in {seconds:.1f} s, protocol {protocol}")
+    return 0
+
+
+def _write(tables: dict[str, str], folder: Path) -> None:
+    for name, text in tables.items():
+        try:
+            (folder / name).write_text(text)
+        except OSError as error:
+            raise OutputError(f"{folder / name}: cannot be written ({error.strerror})") from error
+
+
+def _video_instances(arguments: argparse.Namespace) -> int:
+    chosen = named_set(arguments.dataset)
+    if arguments.protocol is not None:
+        raise ConfigError(f"--protocol is not for {arguments.dataset}: its results are tracks")
+    root = Path(arguments.data_root or chosen.root)
+    path = arguments.results / "results.json" if arguments.results.is_dir() else arguments.results
+    started = time.monotonic()
+    truth = read_vis(annotation_file(root, chosen.split) if root.is_dir() else root)
+    if not truth.annotations:
+        raise MissingInputError(f"{root}: holds no annotations to score results with")
+    results = read_vis_results(path, truth)
+    instances = (map(Instance.of, entries) for entries in (truth.annotations, results))
+    scores = video_precision(*instances, truth.categories)
+    seconds = time.monotonic() - started
+    name = f"global_results-{chosen.split}.csv"
+    _write({name: report.precision_table(scores, truth.categories)}, path.parent)
+    print("\n".join(f"{key:<9} {value:6.3f}" for key, value in scores.statistics().items()))
+    print(f"\nwritten: {name} in {path.parent}")
+    print(f"{len(results)} instances of {len(truth.videos)} videos scored in {seconds:.1f} s")
     return 0
 
 

@@ -17,7 +17,8 @@ EPILOG = f"""\
 settings:
   --config.KEY=VALUE overrides any key of vos_jax/training/settings.py; for instance
     --config.data.root=prepared/coco     the set to train on (python -m data_prep.coco)
-    --config.init_from=''                start from scratch; or a workdir to start from
+    --config.init_from=''                start from scratch; or a workdir to start from, or
+                                         several, separated by commas
     --config.steps=200 --config.batch=4  shorter, smaller
     --config.model.dtype=bfloat16        compute in bfloat16 (parameters stay float32)
     --config.mesh.model=4                split large parameters, their moments and average over

@@ -2,8 +2,8 @@
 
 Started by `vos_jax.benchmarking.inference` with another Python: `python hodor.py
 CHECKOUT WEIGHTS.npz`, which writes its random weights there. Each line on standard input is a
-JSON request {"video": FILE.npz, "labels": FILE.npy, "window": W}; each answer a JSON line with
-the processor seconds of the parts. The official program's own modules are imported from the
+JSON request {"video": FILE.npz, "labels": FILE.npy, "settings": {...}}; each answer a JSON line
+with the processor seconds of the parts. The official program's own modules are imported from the
 checkout; what they import besides (torchvision's deformable convolution, three small things of
 timm) is stood in for here.
 """
@@ -17,6 +17,7 @@ import types
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from timing import timed
 from torch import nn
 
 
@@ -87,26 +88,13 @@ def load(checkout: str, weights: str):
     return model
 
 
-def timed(part: nn.Module, name: str, seconds: dict[str, float]) -> None:
-    """Adds up the processor time of a part's calls."""
-    forward = part.forward
-
-    def measured(*args, **kwargs):
-        start = time.process_time()
-        result = forward(*args, **kwargs)
-        seconds[name] += time.process_time() - start
-        return result
-
-    part.forward = measured
-
-
 def answer(model, request: dict, seconds: dict[str, float]) -> dict:
     """Segments the requested video; frames are normalised and padded, masks of frame 0 given."""
     with np.load(request["video"]) as video:
         frames = torch.from_numpy(video["frames"])
-        masks = [torch.from_numpy(mask) for mask in video["padded_masks"]]
+        masks = torch.from_numpy(np.pad(video["masks"], [(0, 0), *video["padding"]]))
         resized, original = tuple(video["resized"]), tuple(video["original"])
-    model.temporal_window = request["window"]
+    model.temporal_window = request["settings"]["temporal_window"]
     seconds.clear()
     given = {0: [(number + 1, mask) for number, mask in enumerate(masks)]}
     wall, start = time.perf_counter(), time.process_time()
@@ -124,7 +112,7 @@ def main() -> None:
     model = load(*sys.argv[1:3])
     seconds = collections.defaultdict(float)
     for name in ("feature_extractor", "encoder", "decoder"):
-        timed(getattr(model, name), name, seconds)
+        timed(getattr(model, name), "forward", name, seconds)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(model, json.loads(line), seconds)), flush=True)

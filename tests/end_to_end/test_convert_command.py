@@ -93,7 +93,7 @@ def test_backbone_as_initialisation(run_python, files, drawn, tmp_path):
     assert load_settings(tmp_path / "W")["partial"] is True
     params, _ = load_params(tmp_path / "W")
     zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), drawn)
-    transfer = initialise_from(zeros, params)
+    transfer = initialise_from(zeros, params, jax.random.key(0))
     assert len(transfer.loaded) == 193 and transfer.unused == []
     assert all(re.match("encoder/|decoder/|extractor/pyramid/norm", p) for p in transfer.missing)
 

@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
+from tests.infer_calls import call, write_workdir
 from tests.tiny_benchmarks import SIZE, moving_blocks, write_davis
 from tests.unit.io.test_videos import write_images, write_mp4
 from vos_jax import infer
-from vos_jax.checkpoints.store import Checkpoint, Store, save_settings
-from vos_jax.core.commands import run_command
+from vos_jax.checkpoints.store import save_settings
 from vos_jax.inference.loading import load_system
 from vos_jax.inference.session import Session
 from vos_jax.io.images import read_mask, write_mask
@@ -31,30 +31,16 @@ MODEL = {
     "temporal_window": 2,
 }
 
+pytestmark = pytest.mark.usefixtures("private_cache")
+
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A workdir as training leaves it."""
     folder = tmp_path_factory.mktemp("workdir")
     system = registry.build("hodor", **MODEL)
-    save_settings(folder, {"system": "hodor", "model": MODEL})
-    with Store(folder) as store:
-        store.save(5, Checkpoint(params=registry.initialise("hodor", system, jax.random.key(0))))
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def private_cache(tmp_path_factory, monkeypatch):
-    """Keeps compiled programs out of the user's own folder."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    before = jax.config.jax_compilation_cache_dir
-    yield
-    jax.config.update("jax_compilation_cache_dir", before)
-
-
-def call(workdir, *arguments):
-    """Runs the command in this process; returns its exit code."""
-    return run_command(infer.main, ["--workdir", str(workdir), *map(str, arguments)])
+    params = registry.initialise("hodor", system, jax.random.key(0))
+    return write_workdir(folder, "hodor", MODEL, params, step=5)
 
 
 def expected(workdir, frames, prompts):
@@ -130,7 +116,7 @@ def test_results_of_other_settings_are_not_mixed(workdir, tmp_path, capsys):
     "arguments, message",
     [
         (("--video", "nowhere.mp4", "--masks", "m.png", "--output", "out"), "no such video file"),
-        (("--video", "nowhere.mp4"), "needs --masks"),
+        (("--video", "nowhere.mp4", "--output", "o"), "needs --masks"),
         (("--dataset", "davis_val", "--data_root", "nowhere"), "nowhere: no such folder"),
         (("--dataset", "davis_val", "--temporal_windows", "3"), "no setting 'temporal_windows'"),
         (("--dataset", "davis_val", "stray"), "unexpected argument 'stray'"),

@@ -14,16 +14,35 @@ import numpy as np
 import pytest
 
 from data_prep.moving_objects import make_videos, write_davis_layout
-from tests import pth_writer
+from tests import official_listings, pth_writer
+from tests.parity.seeded_weights import seeded_tensor
+from vos_jax.training.configuration import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TENSORS = json.loads((ROOT / "tests/fixtures/hodor/state_dict_keys.json").read_text())
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"<!-- run -->\n```(\w+)\n(.*?)```", README, re.S)
 
+
+def redirected(config: str, folder: str, split: str) -> str:
+    """Flags that give all sources of a config one prepared set, and train little on it."""
+    sources = load_settings(ROOT / f"configs/{config}.py").data.sources
+    settings = ["steps=1", "batch=2", "data.workers=0", "data.canvases=((64,64),)"]
+    for name in sources:
+        source = f"data.sources.{name}"
+        settings += [f"{source}.folder={folder}", f"{source}.split={split}"]
+        settings += [f"{source}.augmentation.size=64"]
+    return " ".join(f"--config.{each}" for each in settings)
+
+
 # What is made smaller, by a word of the command: a later flag wins over an earlier one.
 SMALLER = {
     "data_prep.moving_objects": "--videos 4 --frames 5",
+    "--classes": "--frames 12",
+    "configs/small_vishv.py": "--config.steps=1 --config.batch=2 --config.model.clip_length=2 "
+    "--config.model.overlap=1 --config.model.flow_steps=1 --config.data.canvases=((64,64),) "
+    "--config.data.sources.videos.options.frames.count=2",
+    "infer --workdir runs/small_vishv": "--min_image_dim 64 --min_seediness 0.3 --max_clusters 3",
     "configs/quickstart.py": "--config.steps=2 --config.batch=8 --config.data.workers=0",
     "configs/hodor_static.py": "--config.steps=1 --config.batch=2 --config.data.workers=0 "
     "--config.data.canvases=((64,96),) --config.data.pixels=6144 --config.model.cycles=short "
@@ -34,6 +53,19 @@ SMALLER = {
     "--config.data.sources.youtube_vos.options.min_area=100 "
     "--config.data.sources.davis.options.min_area=100 ",
     "512": "--min_image_dim 64",
+    "runs/mask_propagation --dataset": "--min_image_dim 64",
+    "configs/small_stcn_start.py": "--config.model.channels=16 "
+    + redirected("small_stcn_start", "moving", "train"),
+    "configs/small_stcn.py": "--config.model.channels=16 "
+    + redirected("small_stcn", "moving", "train"),
+    "configs/small_aot_start.py": "--config.model.channels=16 --config.model.ffn=64 "
+    + redirected("small_aot_start", "moving", "train"),
+    "configs/small_aot.py": "--config.model.channels=16 --config.model.ffn=64 "
+    + redirected("small_aot", "moving", "train"),
+    "configs/mask_propagation_stage0.py": "--config.init_from= --config.model.backbone=small "
+    + redirected("mask_propagation_stage0", "moving", "train"),
+    "configs/mask_propagation_stage2.py": "--config.model.backbone=small "
+    + redirected("mask_propagation_stage2", "davis2017", "train"),
 }
 
 
@@ -50,7 +82,20 @@ def folder(tmp_path_factory):
     pth_writer.write_state_dict(folder / "250000.pth", tensors("tensors"), "model")
     backbone = tensors("pretrained_backbone_file")
     pth_writer.write_state_dict(folder / "swin_tiny_pretrained.pth", backbone, "state_dict")
+    for name, listing in (
+        ("propagation_model.pth", official_listings.network("mask_propagation")),
+        ("resnet50-19c8e357.pth", official_listings.resnet(50)),
+    ):
+        pth_writer.write_state_dict(folder / name, seeded(listing))
     return folder
+
+
+def seeded(listing: dict) -> dict[str, np.ndarray]:
+    """Tensors of official shapes under which a deep network stays finite."""
+    return {
+        name: np.asarray(seeded_tensor(name, shape, gain=0.5), dtype)
+        for name, (shape, dtype) in listing.items()
+    }
 
 
 def write_youtube_vos(root: Path, davis: Path) -> None:
@@ -116,7 +161,7 @@ def commands(language: str, block: str) -> list[list[str]]:
 
 def test_every_part_of_the_library_is_shown():
     shown = "".join(block for _, block in BLOCKS)
-    for module in ("train", "infer", "evaluate", "convert"):
+    for module in ("train", "infer", "evaluate", "convert", "correspond"):
         assert f"-m vos_jax.{module}" in shown
     assert "Session(" in shown
 
@@ -140,8 +185,14 @@ def test_readme_runs_from_top_to_bottom(folder):
         "runs/hodor_static/config.json",
         "runs/hodor_sparse/config.json",
         "runs/small_8/metrics.jsonl",
+        "runs/mask_propagation/results/davis_val/val_00000/00003.png",
+        "runs/mask_propagation_stage2/config.json",
+        "runs/small_deaot/results/davis_val/val_00000/00003.png",
+        "out/instances/results.json",
+        "runs/small_vishv/results/ytvis19_val/global_results-valid.csv",
+        "out/correspond",
     ):
-        assert (folder / made).is_file(), made
+        assert (folder / made).exists(), made
 
 
 def test_named_files_and_folders_are_there():

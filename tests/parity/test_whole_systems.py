@@ -2,14 +2,13 @@
 
 import pytest
 
-from tests.parity.__main__ import DEFAULT_DATA
 from tests.parity.cases import copied_cases, name_of
-from tests.parity.runner import find_adapters, run_case
 
 pytestmark = pytest.mark.whole
 
 
 @pytest.mark.parametrize("path", copied_cases(whole=True), ids=name_of)
-def test_recorded_case_of_a_whole_system(path):
-    result = run_case(path, DEFAULT_DATA, find_adapters())
-    assert result.passed, "\n".join(result.lines)
+def test_recorded_case_of_a_whole_system(path, run_python):
+    """In the command and with the programs that a user would run."""
+    done = run_python("-m", "tests.parity", path, as_shipped=True)
+    assert done.returncode == 0, done.stdout + done.stderr

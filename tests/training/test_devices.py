@@ -54,7 +54,8 @@ transform = optimiser(OptimiserSettings(), ScheduleSettings(), params, ())
 mesh = make_mesh(MeshSettings(model=int(sys.argv[1])))
 state = create_state(params, transform, 0.9, 0, mesh)
 trainer = Trainer(None, transform, mesh, 0.9)
-compiled = trainer._apply.lower(state, state.params, [{"loss": jnp.zeros(())}]).compile()
+scalars = [{"loss": jnp.zeros(())}]
+compiled = trainer._apply.lower(state, state.params, scalars, jnp.int32(1)).compile()
 memory = compiled.memory_analysis()
 leaves = jax.tree.leaves(state)
 print(json.dumps({

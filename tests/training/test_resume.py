@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.stored_arrays import assert_same, everything
-from tests.toy_training import ToyLoader, register, toy_settings, train_toy
+from tests.toy_training import Learner, ToyLoader, register, toy_settings, train_toy
 from vos_jax.checkpoints.store import Checkpoint, Store, load_params
 from vos_jax.core.errors import CheckpointError
 from vos_jax.training.logging import METRICS
@@ -21,6 +21,19 @@ def toy():
 def losses(workdir):
     lines = (workdir / METRICS).read_text().splitlines()
     return [(each["step"], each["loss"]) for each in map(json.loads, lines)]
+
+
+def test_only_a_fresh_run_is_primed(tmp_path, monkeypatch):
+    primed = []
+
+    def note(self, params, clip):
+        primed.append(int(np.asarray(clip.frames).sum()))
+        return params
+
+    monkeypatch.setattr(Learner, "primed", note)
+    for steps in (1, 3):
+        assert train_toy(toy_settings(steps=steps), tmp_path) == 0
+    assert primed == [int(next(ToyLoader(4, 42))["frames"].sum())]
 
 
 CASES = {
@@ -86,6 +99,38 @@ def test_starting_from_another_run_loads_what_matches_and_lists_the_rest(tmp_pat
     said = capsys.readouterr().out
     assert "loaded 1 parameters" in said
     assert "not in it: embed/kernel" in said and "in it, unused: old" in said
+
+
+def stored(folder, params):
+    """A workdir that holds these parameters."""
+    with Store(folder) as store:
+        store.save(1, Checkpoint(params))
+    return str(folder)
+
+
+@pytest.mark.parametrize("separator", [",", ", "])
+def test_starting_from_several_workdirs(tmp_path, capsys, separator):
+    """The later one wins."""
+    kernel, both, bias = np.full((3, 4), 0.5, "f"), np.full(4, 1.0, "f"), np.full(4, 2.0, "f")
+    first = stored(tmp_path / "first", {"embed": {"kernel": kernel, "bias": both}})
+    second = stored(tmp_path / "second", {"embed": {"bias": bias}, "old": np.ones(3)})
+    names = separator.join([first, second])
+    train_toy(toy_settings(steps=1, init_from=names, **{"schedule.rate": 0.0}), tmp_path / "run")
+    said = capsys.readouterr().out
+    assert f"loaded 2 parameters of {first}" in said and f"loaded 1 parameters of {second}" in said
+    assert "in it, unused: old" in said and "in none of them" not in said
+    found = load_params(tmp_path / "run")[0]["embed"]
+    np.testing.assert_array_equal(found["kernel"], kernel)
+    np.testing.assert_array_equal(found["bias"], bias)
+
+
+def test_what_none_of_several_has_and_one_that_has_nothing(tmp_path, capsys):
+    half = stored(tmp_path / "half", {"embed": {"bias": np.ones(4, "f")}})
+    other = stored(tmp_path / "other", {"else": np.ones(3, "f")})
+    train_toy(toy_settings(steps=1, init_from=f"{half},{half}"), tmp_path / "run")
+    assert "in none of them: embed/kernel" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match="other: none of its 1 parameters fits"):
+        train_toy(toy_settings(init_from=f"{half},{other}"), tmp_path / "again")
 
 
 def test_starting_from_a_run_with_nothing_in_common_is_refused(tmp_path):

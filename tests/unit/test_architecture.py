@@ -13,7 +13,7 @@ FLOORS = (
     {"ops", "losses", "io", "metrics", "checkpoints"},
     {"nn", "data"},
     {"systems", "data_prep"},
-    {"training", "inference", "scoring"},
+    {"training", "inference", "scoring", "correspondence"},
     {"benchmarking"},
     {"train", "infer", "evaluate", "convert", "correspond", "benchmark"},
     {"quickstart"},
@@ -118,6 +118,16 @@ def test_imports_come_from_floors_below(path):
 )
 def test_floors_say_who_may_import_whom(unit, imported, forbidden):
     assert rises(unit, imported) is forbidden
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=relative)
+def test_only_the_lists_of_systems_know_a_system(path):
+    """A system's folder is imported by its own files and by these lists."""
+    systems = {each.parent for each in (ROOT / "vos_jax/systems").glob("*/*.py")}
+    if path.parent in systems or path.stem in ("registry", "official_files"):
+        return
+    known = {f"vos_jax.systems.{each.name}." for each in systems}
+    assert not [n for n in imported_modules(path.read_text()) if n.startswith(tuple(known))]
 
 
 def test_imports_inside_functions_are_seen():

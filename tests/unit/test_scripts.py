@@ -34,12 +34,15 @@ class Checkout:
         (root / "constraints/python-3.11.txt").write_text("jax==1\n")
         (root / "stand_in").write_text(STAND_IN)
         (root / "stand_in").chmod(0o755)
+        (root / "bin").mkdir()
+        (root / "bin/chromium").symlink_to("/bin/true")
 
     def start(self, script: str, *arguments: str, **environment: str):
         """Runs a script; returns the process and the calls of Python that it made."""
         calls = self.root / "calls"
         calls.write_text("")
         known = {"CALLS": str(calls), "PYTHON": str(self.root / "stand_in"), "VERSION": "3.11"}
+        known["PATH"] = f"{self.root / 'bin'}:{os.environ['PATH']}"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
         done = subprocess.run(
             [self.root / "scripts" / script, *arguments],

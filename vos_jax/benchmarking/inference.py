@@ -2,8 +2,7 @@
 
 Both run in processes of their own with one thread each and huge memory pages, in turn, on the
 same random weights and the same frames; file reading is left out on both sides, and resizing and
-normalising the input on the official side alone. The first run of ours compiles and is shown
-apart.
+normalising the input on the official side alone. What ours compiles is shown apart.
 """
 
 import dataclasses
@@ -22,13 +21,23 @@ from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.systems import registry
 
 DRIVERS = Path(__file__).parents[2] / "scripts" / "official"
-"""Programs that run an original, one per system; they need a checkout of this repository."""
-MARKERS = {"hodor": "hodor/inference/inference_model.py"}
+"""Programs that run an original; they need a checkout of this repository."""
+OFFICIAL = {
+    "aot": ("aot.py", "networks/engines/aot_engine.py"),
+    "hodor": ("hodor.py", "hodor/inference/inference_model.py"),
+    "mask_propagation": ("space_time.py", "try_correspondence.py"),
+    "stcn": ("space_time.py", "inference_memory_bank.py"),
+    "rde": ("space_time.py", "util/warm_up.py"),
+    "stem_seg": ("stem_seg.py", "stemseg/modeling/inference_model.py"),
+}
+"""By system: the driver, and a file that the checkout must have."""
 ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")},
 }
+WARM_FRAMES = 3
+"""Of the video that ours segments at first, to compile."""
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
@@ -41,9 +50,10 @@ class Comparison:
         frames: of the video.
         ours: processor seconds of each run.
         official: the same of the official program; empty without a checkout.
-        compile_seconds: of our first run.
+        compile_seconds: of ours, before the runs.
         differing: share of label pixels on which the two differ.
         parts: processor seconds per frame by stage, of ours and of the official program.
+        window: whether the frames were read at once, so that all numbers are those of the clip.
     """
 
     objects: int
@@ -53,13 +63,17 @@ class Comparison:
     compile_seconds: float
     differing: float | None
     parts: tuple[dict[str, float], dict[str, float]]
+    window: bool = False
 
     def lines(self) -> list[str]:
         """The result as lines of text."""
-        ours = statistics.median(self.ours) / self.frames
+        unit = 1 if self.window else self.frames
+        ours = statistics.median(self.ours) / unit
         text = f"{self.objects} objects: ours {ours:.3f} CPU s a frame ({1 / ours:.2f} a second)"
+        if self.window:
+            text = f"ours {ours:.3f} CPU s for a clip of {self.frames} frames"
         if self.official:
-            theirs = statistics.median(self.official) / self.frames
+            theirs = statistics.median(self.official) / unit
             text += f", official {theirs:.3f}, ratio {theirs / ours:.2f}"
             text += f", labels differ on {self.differing:.2e} of the pixels"
         lines = [f"{text}; compiled in {self.compile_seconds:.1f} s"]
@@ -128,10 +142,10 @@ def compare(
         official_path: checkout of the official program; None measures ours alone.
         size: of the frames.
         objects: a video is made for each number.
-        frames: of each video.
-        repeats: runs of each, after one that warms up.
+        frames: of each video; a system that reads windows gets one window, and only one video.
+        repeats: runs of each, after ours is compiled.
         stages: also measure the stages.
-        settings: constructor arguments of the system, by default those of the official size.
+        settings: constructor arguments of the system besides those of `unresized`.
         official_python: a Python that has what the official program needs.
 
     Yields:
@@ -141,8 +155,10 @@ def compare(
         MissingInputError: no official program at the path.
         ConfigError: one of the programs failed; with the end of what it said.
     """
-    settings = {"min_dim": size[0], "max_dim": max(size) * 2} if settings is None else settings
+    settings = unresized(system, size) | (settings or {})
     module = registry.build(system, **settings)
+    if not module.spec.prompted:
+        objects, frames = objects[:1], module.spec.window
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workers = _start(system, settings, official_path, official_python, folder)
@@ -155,43 +171,58 @@ def compare(
                 worker.close()
 
 
+def unresized(system: str, size: tuple[int, int]) -> dict[str, int]:
+    """Settings of a system under which frames of this size are not resized."""
+    module = registry.entry(system).module
+    sides = {"min_dim": min(size), "max_dim": 2 * max(size)}
+    return {name: value for name, value in sides.items() if hasattr(module, name)}
+
+
 def _compare(workers, video, count, frames, repeats, stages, module, folder) -> Comparison:
-    window = getattr(module, "temporal_window", 0)
+    fields = [field.name for field in dataclasses.fields(module) if field.name != "parent"]
+    settings = {name: getattr(module, name) for name in fields}
     requests = [
-        {"video": video, "labels": str(folder / f"labels{number}.npy"), "window": window}
+        {"video": video, "labels": str(folder / f"labels{number}.npy"), "settings": settings}
         for number in range(len(workers))
     ]
-    requests[0]["stages"] = stages
-    warm = [worker.ask(request) for worker, request in zip(workers, requests, strict=True)]
-    requests[0]["stages"] = False
+    beginning = {"frames": WARM_FRAMES, "stages": stages}
+    warm = workers[0].ask(requests[0] | beginning)
     runs = [
-        [worker.ask(request) for worker, request in zip(workers, requests, strict=True)]
+        [_counted(worker, request) for worker, request in zip(workers, requests, strict=True)]
         for _ in range(repeats)
     ]
     seconds = [tuple(run[number]["seconds"] for run in runs) for number in range(len(workers))]
-    theirs, differing = {}, None
+    theirs, differing, prompted = {}, None, module.spec.prompted
     if len(workers) > 1:
         last = runs[-1][1]["parts"]
-        theirs = {part: value / frames for part, value in last.items()}
-        labels = [np.load(request["labels"]) for request in requests]
-        differing = float((labels[0][1:] != labels[1][1:]).mean())
-    parts = (warm[0]["parts"], theirs)
+        theirs = {part: value / (frames if prompted else 1) for part, value in last.items()}
+        labels = [np.load(request["labels"])[int(prompted) :] for request in requests]
+        differing = float((labels[0] != labels[1]).mean())
+    parts = (warm["parts"] if prompted else runs[-1][0]["parts"], theirs)
     official = seconds[1] if len(workers) > 1 else ()
-    compiled = warm[0]["compile_seconds"]
-    return Comparison(count, frames, seconds[0], official, compiled, differing, parts)
+    times = (seconds[0], official, warm["compile_seconds"])
+    return Comparison(count, frames, *times, differing, parts, not prompted)
+
+
+def _counted(worker, request: dict) -> dict:
+    """The answer to a request; asks again where a memory that grew had programs compiled."""
+    answer = worker.ask(request)
+    return worker.ask(request) if answer.get("compilations") else answer
 
 
 def _start(system: str, settings: dict, official_path, official_python: str, folder: Path):
     """Our worker, and the official program's, whose random weights both use."""
     official, weights = [], []
     if official_path is not None:
-        driver, marker = DRIVERS / f"{system}.py", MARKERS[system]
+        program, marker = OFFICIAL[system]
+        driver = DRIVERS / program
         for needed in (Path(official_path) / marker, driver):
             if not needed.is_file():
                 raise MissingInputError(f"{needed} is missing; give the folder of a whole checkout")
         weights = [str(folder / "weights.npz")]
         checkout = str(Path(official_path).resolve())
-        official = [Worker([official_python, str(driver), checkout, *weights], folder)]
+        arguments = [checkout, *weights, system, json.dumps(settings)]
+        official = [Worker([official_python, str(driver), *arguments], folder)]
     configured = json.dumps({"system": system, "model": settings})
     command = [sys.executable, "-m", "vos_jax.benchmarking.worker", configured, *weights]
     return [Worker(command, folder), *official]
@@ -210,7 +241,7 @@ def _video(module, size: tuple[int, int], objects: int, frames: int, folder: Pat
         bytes=pictures,
         frames=prepared,
         masks=masks,
-        padded_masks=np.pad(masks, [(0, 0), *geometry.padding]),
+        padding=geometry.padding,
         resized=geometry.resized,
         original=size,
     )

@@ -6,10 +6,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from vos_jax.benchmarking.inference import unresized
 from vos_jax.benchmarking.pictures import moving_discs
 from vos_jax.core.compilation import compilations
 from vos_jax.inference.session import Session
 from vos_jax.systems import registry
+from vos_jax.systems.windows import WindowStream
 
 SETTLED = 50
 PICTURES = 8
@@ -47,7 +49,13 @@ class MemoryCurve:
 
 
 def measure_memory(
-    system: str, *, size: tuple[int, int], frames: int, objects: int, settings: dict
+    system: str,
+    *,
+    size: tuple[int, int],
+    frames: int,
+    objects: int,
+    memory: int | None = None,
+    settings: dict | None = None,
 ) -> MemoryCurve:
     """Segments a long video with random weights ("untrained"), watching the process.
 
@@ -55,18 +63,22 @@ def measure_memory(
         system: name of the system.
         size: of the frames.
         frames: of the video; some pictures in turn.
-        objects: given on the first frame.
-        settings: constructor arguments of the system.
+        objects: shown, and given on the first frame where the system takes masks.
+        memory: entries after which a memory that grows drops old ones; None keeps all.
+        settings: constructor arguments of the system besides those of `unresized`.
     """
-    module = registry.build(system, **settings)
+    module = registry.build(system, **unresized(system, size) | (settings or {}))
     params = registry.initialise(system, module, jax.random.key(0))
     pictures, masks = moving_discs(size, objects, PICTURES)
     given = {number + 1: mask for number, mask in enumerate(masks)}
-    session = Session(module, params, size, slots=objects)
+    if module.spec.prompted:
+        step, first = Session(module, params, size, slots=objects, memory=memory).step, (given,)
+    else:
+        step, first = WindowStream(module, params, size).push, ()
     megabytes, arrays = [], []
     with compilations() as compiled:
         for t in range(frames):
-            session.step(pictures[t % PICTURES], given if t == 0 else None)
+            step(pictures[t % PICTURES], *(first if t == 0 else ()))
             megabytes.append(_resident_megabytes())
             if t in (min(SETTLED, frames) - 1, frames - 1):
                 arrays.append(sum(array.nbytes for array in jax.live_arrays()))

@@ -95,6 +95,16 @@ class NameMap:
         ]
         return NameMap(rules, [official + pattern for pattern in self.dropped])
 
+    def replaced(self, name: str, transform: Transform) -> "NameMap":
+        """Returns the map in which the tensor of one official name changes its layout so."""
+        rules = [
+            dataclasses.replace(rule, transform=transform)
+            if re.fullmatch(rule.pattern, name)
+            else rule
+            for rule in self.rules
+        ]
+        return NameMap(rules, self.dropped)
+
     def __add__(self, other: "NameMap") -> "NameMap":
         """Returns the map of both modules."""
         return NameMap(self.rules + other.rules, self.dropped + other.dropped)
@@ -175,7 +185,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _apply(forward: Callable, tensor: np.ndarray, name: str) -> np.ndarray:
     try:
-        return np.ascontiguousarray(forward(np.asarray(tensor)), np.float32)
+        return np.asarray(forward(np.asarray(tensor)), np.float32, order="C")
     except (ValueError, IndexError) as error:
         shape = list(np.shape(tensor))
         raise CheckpointError(f"tensor {name!r} has the unexpected shape {shape}") from error

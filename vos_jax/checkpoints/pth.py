@@ -1,6 +1,7 @@
 """Reads `.pth` files of PyTorch without PyTorch and without executing anything they contain."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ MAX_DEPTH = 100
 MAX_VALUES = 2_000_000
 
 
-def read_pth(path: str | os.PathLike[str], select: str | None = None) -> Any:
+def read_pth(path: str | os.PathLike[str], *select: str | None) -> Any:
     """Reads a checkpoint written by `torch.save`, in the zip or the legacy layout.
 
     Tensors that share a storage share memory here too; about one copy of what is asked for is
@@ -26,7 +27,8 @@ def read_pth(path: str | os.PathLike[str], select: str | None = None) -> Any:
 
     Args:
         path: the file.
-        select: a key of the outermost dictionary: only what lies under it is read.
+        select: keys of the outermost dictionary: only what lies under the first that is there is
+            read; all of it for None or without any.
 
     Returns:
         Nested dicts, lists and tuples of NumPy arrays (read-only; bfloat16 as float32) and plain
@@ -34,8 +36,8 @@ def read_pth(path: str | os.PathLike[str], select: str | None = None) -> Any:
 
     Raises:
         MissingInputError: no such file.
-        CheckpointError: damaged, cut short, no checkpoint, without `select`, or asking for a name
-            outside the closed list, which the message gives.
+        CheckpointError: damaged, cut short, no checkpoint, nothing under `select`, or asking for a
+            name outside the closed list, which the message gives.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,18 +47,20 @@ def read_pth(path: str | os.PathLike[str], select: str | None = None) -> Any:
             start = file.read(len(ZIP_START))
             archive = ZipArchive(file) if start == ZIP_START else LegacyArchive(file)
             tree = archive.tree()
-            return _Values(archive).value(_selected(tree, select), 0)
+            return _Values(archive).value(_selected(tree, select or (None,)), 0)
     except (CheckpointError, OSError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _selected(tree: Any, key: str | None) -> Any:
-    if key is None:
-        return tree
-    if not isinstance(tree, dict) or key not in tree:
-        found = ", ".join(sorted(map(str, tree)))[:200] if isinstance(tree, dict) else "no keys"
-        raise CheckpointError(f"has nothing under {key!r} (there are: {found})")
-    return tree[key]
+def _selected(tree: Any, keys: Sequence[str | None]) -> Any:
+    for key in keys:
+        if key is None:
+            return tree
+        if isinstance(tree, dict) and key in tree:
+            return tree[key]
+    found = ", ".join(sorted(map(str, tree)))[:200] if isinstance(tree, dict) else "no keys"
+    wanted = " or ".join(map(repr, keys))
+    raise CheckpointError(f"has nothing under {wanted} (there are: {found})")
 
 
 class _Values:

@@ -28,6 +28,7 @@ from vos_jax.core.errors import CheckpointError, MissingInputError, OutputError
 SETTINGS = "config.json"
 CHECKPOINTS = "checkpoints"
 REMOVED = "removed"
+TEMPORARY = ".orbax-checkpoint-tmp"
 ARRAY_ITEMS = ("params", "ema", "training")
 T = TypeVar("T")
 
@@ -138,11 +139,10 @@ class Store:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self._folder}: cannot be made ({error.strerror})") from error
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, todelete_subdir=REMOVED, cleanup_tmp_directories=True
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, todelete_subdir=REMOVED)
         names = (*ARRAY_ITEMS, "data")
         logging.getLogger("absl").addFilter(_is_no_traceback)
+        self._empty_begun()
         with self._storing():
             self._manager = ocp.CheckpointManager(self._folder, item_names=names, options=options)
         self._empty_removed()
@@ -233,6 +233,12 @@ class Store:
                 f"{self._folder}: a checkpoint cannot be saved ({_short(error)}); make room, then "
                 "run the same command again: it goes on from the last complete one"
             ) from error
+
+    def _empty_begun(self) -> None:
+        """Removes what a killed save left, also where it left too little for Orbax to know it."""
+        if jax.process_index() == 0:
+            for folder in self._folder.glob(f"*{TEMPORARY}*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _empty_removed(self) -> None:
         if jax.process_index() == 0:

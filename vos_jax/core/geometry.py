@@ -59,12 +59,45 @@ def by_short_side(size: Size, shortest: int, longest: int) -> Size:
     return round(size[0] * scale), round(size[1] * scale)
 
 
+def by_shorter_side(size: Size, shortest: int) -> Size:
+    """The size whose shorter side is `shortest`; the longer side is cut to whole pixels.
+
+    The official space-time memory tools' rule for YouTube-VOS (Mask-Propagation, STCN, RDE).
+    """
+    short = min(size)
+    return tuple(shortest if side == short else int(shortest * side / short) for side in size)
+
+
 def by_area(size: Size, pixels: int) -> Size:
     """The size of the same aspect ratio with at most `pixels` pixels; enlarges small images too."""
     height = math.floor(math.sqrt(pixels * size[0] / size[1]))
     return height, pixels // height
 
 
+def by_limits(size: Size, shortest: float | None, longest: float, scale: float = 1.0) -> Size:
+    """The size scaled after its sides were brought within limits, cut to whole pixels.
+
+    First the shorter side is brought down to `shortest`, then the longer one to `longest`; nothing
+    holds after scaling (AOT's MultiRestrictSize).
+    """
+    height, width = size
+    for limit, side in ((shortest, min), (longest, max)):
+        factor = 1.0
+        if limit is not None and side(height, width) > limit:
+            factor = limit / side(height, width)
+        height, width = factor * height, factor * width
+    return int(height * scale), int(width * scale)
+
+
 def pad_to_multiple(size: Size, multiple: int) -> Size:
     """The smallest size not below `size` whose sides are multiples of `multiple`."""
     return tuple(-(-side // multiple) * multiple for side in size)
+
+
+def centred_padding(size: Size, multiple: int) -> tuple[Size, Size]:
+    """The size padded to multiples of `multiple`, and the rows and columns before the image.
+
+    Half of each total goes before the image, rounded down, as in Mask-Propagation's tools.
+    """
+    network = pad_to_multiple(size, multiple)
+    return network, tuple((padded - side) // 2 for padded, side in zip(network, size, strict=True))

@@ -6,6 +6,9 @@ from jaxtyping import Array, Shaped
 
 from vos_jax.core.geometry import Geometry, Size
 
+CUBIC = 0.75
+"""Minus the slope of the cubic kernel at distance 1 (PyTorch's; Pillow has 0.5)."""
+
 
 def resize(
     x: Shaped[Array, "*b h w c"],
@@ -19,7 +22,9 @@ def resize(
         x: maps of any leading shape, channels last.
         size: the new height and width.
         kind: "bilinear" (two taps, clamped at the border), "nearest" (source index
-            floor(i * in / out)) or "nearest_centre" (floor((i + 1/2) * in / out), Pillow's rule).
+            floor(i * in / out), in float32 as PyTorch), "nearest_centre"
+            (floor((i + 1/2) * in / out), Pillow's rule) or "bicubic" (four taps, a = -0.75,
+            clamped at the border; values may overshoot).
         align_corners: for "bilinear", whether the corner pixels' centres coincide
             (else the pixel areas' corners do).
 
@@ -31,6 +36,8 @@ def resize(
             continue
         if kind == "bilinear":
             x = _bilinear_axis(x, axis, length, align_corners)
+        elif kind == "bicubic":
+            x = _bicubic_axis(x, axis, length)
         else:
             x = jnp.take(x, _nearest_sources(x.shape[axis], length, kind), axis=axis)
     return x
@@ -39,7 +46,8 @@ def resize(
 def _nearest_sources(old: int, new: int, kind: str) -> np.ndarray:
     index = np.arange(new)
     if kind == "nearest":
-        return index * old // new
+        step = np.float32(old) / np.float32(new)
+        return np.minimum((index.astype(np.float32) * step).astype(np.int64), old - 1)
     return (2 * index + 1) * old // (2 * new)
 
 
@@ -57,6 +65,26 @@ def _bilinear_axis(x, axis: int, new: int, align_corners: bool):
     shape[axis] = new
     weight = jnp.asarray((source - low).reshape(shape), x.dtype)
     return jnp.take(x, low, axis=axis) * (1 - weight) + jnp.take(x, high, axis=axis) * weight
+
+
+def _bicubic_axis(x, axis: int, new: int):
+    """Keys' cubic convolution with a = -0.75, as PyTorch's."""
+    old = x.shape[axis]
+    source = (np.arange(new) + 0.5) * (old / new) - 0.5
+    start = np.floor(source).astype(np.int32)
+    shape = [1] * x.ndim
+    shape[axis] = new
+    total = 0
+    for tap in range(-1, 3):
+        weight = jnp.asarray(_cubic(np.abs(source - start - tap)).reshape(shape), x.dtype)
+        total += jnp.take(x, np.clip(start + tap, 0, old - 1), axis=axis) * weight
+    return total
+
+
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    near = ((2 - CUBIC) * distance - (3 - CUBIC)) * distance**2 + 1
+    far = CUBIC * (-((distance - 5) * distance + 8) * distance + 4)
+    return np.where(distance <= 1, near, far)
 
 
 def _enlarge_axis(x, axis: int, factor: int):

@@ -38,6 +38,7 @@ class Sample:
         present: bool [t, o], whether any pixel of the object is on the frame.
         labelled: bool [t], whether the frame's labels are known.
         given: uint8 [h, w, o], planes of frame 0 in 255ths where they differ from its labels.
+        categories: int32 [o], classes of the objects, where they are asked for.
     """
 
     frames: np.ndarray
@@ -46,6 +47,7 @@ class Sample:
     present: np.ndarray
     labelled: np.ndarray
     given: np.ndarray | None = None
+    categories: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def place(
     Returns:
         The fields of a training clip without the batch axis: frames uint8 [t, h, w, 3], labels
         uint8 [t, h, w], valid bool [t, h, w], slots bool [o], present bool [t, o], labelled
-        bool [t]; and given uint8 [h, w, o] where the sample has it.
+        bool [t]; and given uint8 [h, w, o], categories int32 [o] where the sample has them.
     """
     times, *source = sample.labels.shape
     height, width = size = size_on(canvas, tuple(source), rule)
@@ -102,14 +102,16 @@ def place(
     objects = sample.present.shape[1]
     present = np.zeros((times, slots), bool)
     present[:, :objects] = sample.present
-    given = {}
+    some = {}
     if sample.given is not None:
-        given["given"] = np.zeros((*canvas, slots), np.uint8)
+        some["given"] = np.zeros((*canvas, slots), np.uint8)
         for slot in range(objects):
             plane = np.ascontiguousarray(sample.given[..., slot])
-            given["given"][:height, :width, slot] = resize_frame(plane, size)
+            some["given"][:height, :width, slot] = resize_frame(plane, size)
+    if sample.categories is not None:
+        some["categories"] = np.pad(sample.categories, (0, slots - objects))
     return {
-        **given,
+        **some,
         "frames": frames,
         "labels": labels,
         "slots": np.arange(slots) < objects,

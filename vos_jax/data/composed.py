@@ -12,6 +12,7 @@ import numpy as np
 from vos_jax.core.errors import ConfigError
 from vos_jax.core.labels import VOID
 from vos_jax.data.augment import Sample
+from vos_jax.data.classes import DROPPED, classes_of
 from vos_jax.data.crops import object_areas
 from vos_jax.data.frame_sampling import FrameSampler
 from vos_jax.data.items import label_map, picture, usable_frames, video_objects
@@ -42,6 +43,8 @@ class ComposedClips:
         attempts: int = 1,
         object_frames: int = 0,
         by_length: bool = False,
+        longest_gap: int = 0,
+        classes: str = "",
         perturb: tuple[float, ...] = (),
     ):
         """Looks up which videos have enough usable frames; the others are left out.
@@ -56,6 +59,9 @@ class ComposedClips:
                 of the video; 0 for all annotated frames.
             by_length: items are usable frames, so that a video's share of the samples is that of
                 its length; each stands for its whole video.
+            longest_gap: unusable frames in a row at which a video is cut in two; 0 never cuts.
+            classes: rule of `data.classes` by which clips name their objects' classes, and
+                objects without a class are background or void; "" does neither.
             perturb: range of the overlap below which masks that are given on frame 0 are
                 perturbed, drawn per clip; () leaves them as they are.
         """
@@ -63,15 +69,20 @@ class ComposedClips:
         self.gives = objects.gives or bool(perturb)
         self._records, self._chain, self._sampler = records, chain, frames
         self._objects, self._attempts, self._perturb = objects, attempts, tuple(perturb)
-        self._usable = usable_frames(records, object_frames)
-        videos = records.index.videos
-        before = np.concatenate([[0], np.cumsum(self._usable)])
-        first = videos["first_frame"].astype(np.int64)
-        lengths = before[first + videos["frames"]] - before[first]
+        self._rule, counted = classes, None
+        if classes:
+            found = classes_of(classes, records.index.objects["category"])
+            counted = (found != DROPPED) & (found != VOID)
+        self._numbers = np.flatnonzero(usable_frames(records, object_frames, counted))
+        video_of = records.index.frames["video"][self._numbers]
+        parts = _parts(video_of, self._numbers, longest_gap)
+        lengths = parts[:, 1] - parts[:, 0]
         long = np.flatnonzero(lengths >= frames.least)
+        self._parts = np.repeat(parts[long], lengths[long] if by_length else 1, axis=0)
+        videos = records.index.videos
         _log.info("%d of %d videos have %d usable frames", len(long), len(videos), frames.least)
-        self._videos = np.repeat(long, lengths[long] if by_length else 1)
-        self.sizes = np.stack([videos[side][self._videos] for side in ("height", "width")], axis=1)
+        own = videos[video_of[self._parts[:, 0]]]
+        self.sizes = np.stack([own[side] for side in ("height", "width")], axis=1)
 
     def clip(
         self, item: int, objects: int, rng: np.random.Generator, progress: float = 0.0
@@ -81,25 +92,83 @@ class ComposedClips:
         Raises:
             ImageError, RecordError: a record cannot be read.
         """
-        video = self._records.index.videos[self._videos[item]]
-        first, count = int(video["first_frame"]), int(video["frames"])
-        numbers = first + np.flatnonzero(self._usable[first : first + count])
-        ids, areas = video_objects(self._records, numbers)
-        read = functools.cache(functools.partial(self._read, ids=tuple(ids)))
+        numbers = self._numbers[slice(*self._parts[item])]
+        ids, areas, classes = self._video_objects(numbers)
+        read = functools.cache(functools.partial(self._read, ids=ids, classes=classes))
         for _ in range(self._attempts):
-            drawn = numbers[self._sampler.frames(areas, rng, progress)].tolist()
-            frames, labels, valid = self._chain(*zip(*map(read, drawn), strict=True), rng)
+            drawn = self._sampler.frames(areas, rng, progress)
+            pairs = map(read, numbers[drawn].tolist())
+            frames, labels, valid = self._chain(*zip(*pairs, strict=True), rng)
             chosen = self._objects.choose(labels, objects, rng)
             present = _present(chosen)
             if present[0].any():
                 break
-        given = _perturbed(chosen, self._perturb, rng) if self._perturb else chosen.given
-        labelled = np.ones(self.times, bool)
-        return Sample(frames, chosen.labels, valid, present, labelled, given)
+        return Sample(
+            frames=frames,
+            labels=chosen.labels,
+            valid=valid,
+            present=present,
+            labelled=np.ones(self.times, bool),
+            given=_perturbed(chosen, self._perturb, rng) if self._perturb else chosen.given,
+            categories=_categories(chosen, classes, areas[drawn]) if self._rule else None,
+        )
 
-    def _read(self, number: int, ids: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _video_objects(
+        self, numbers: np.ndarray
+    ) -> tuple[tuple[int, ...], np.ndarray, tuple[int, ...]]:
+        """Ids, areas [t, o] and classes of a video's objects; those to ignore lie below."""
+        ids, areas, categories = video_objects(self._records, numbers)
+        if not self._rule:
+            return tuple(ids), areas, ()
+        classes = classes_of(self._rule, categories)
+        order = np.argsort(classes != VOID, kind="stable")
+        order = order[classes[order] != DROPPED]
+        return (
+            tuple(np.array(ids, np.int64)[order].tolist()),
+            areas[:, order],
+            tuple(classes[order].tolist()),
+        )
+
+    def _read(
+        self, number: int, ids: tuple[int, ...], classes: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A frame and its labels; with classes, objects are numbered in the order of `ids`."""
         frame = self._records[number]
-        return picture(frame), self._objects.prepare(label_map(frame, ids))
+        labels = label_map(frame, ids)
+        if self._rule:
+            own = np.arange(1, 1 + len(ids))
+            table = np.zeros(VOID + 1, np.uint8)
+            table[own if frame.mask is None else list(ids)] = np.where(
+                np.equal(classes, VOID), VOID, own
+            )
+            table[VOID] = VOID
+            labels = cv2.LUT(labels, table)
+        return picture(frame), self._objects.prepare(labels)
+
+
+def _parts(videos: np.ndarray, numbers: np.ndarray, longest_gap: int) -> np.ndarray:
+    """Begin and end of each run of frames of one video without a long gap: int [n, 2]."""
+    cuts = np.diff(videos) != 0
+    if longest_gap:
+        cuts |= np.diff(numbers) > longest_gap
+    edges = [0, *(np.flatnonzero(cuts) + 1).tolist(), len(numbers)]
+    return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def _categories(chosen: Chosen, classes: tuple[int, ...], areas: np.ndarray) -> np.ndarray:
+    """Classes of the chosen objects, int32 [o]; a copy has that of the only object there is.
+
+    Args:
+        chosen: numbers them in the order of `classes`.
+        classes: of the video's objects.
+        areas: of these objects on the clip's frames [t, o].
+    """
+    known = np.zeros(VOID + 1, np.int32)
+    shown = areas.any(axis=0) & np.not_equal(classes, VOID)
+    known[1 : 1 + len(classes)] = np.where(shown, classes, 0)
+    found = known[list(chosen.numbers)]
+    found = np.where(found > 0, found, known.max())
+    return np.pad(found, (0, chosen.objects - len(found)))
 
 
 class MergedClips:

@@ -118,12 +118,15 @@ def frame_sizes(records: RecordSet, frames: np.ndarray) -> np.ndarray:
     return np.stack([videos["height"], videos["width"]], axis=-1).astype(np.int64)
 
 
-def usable_frames(records: RecordSet, object_frames: int) -> np.ndarray:
+def usable_frames(
+    records: RecordSet, object_frames: int, wanted: np.ndarray | None = None
+) -> np.ndarray:
     """Which frames are annotated and show an object that is on so many frames of its video.
 
     Args:
         records: the prepared set.
         object_frames: 0 takes frames without objects, too.
+        wanted: bool, which rows of the index's objects count; None for all.
 
     Returns:
         bool [n].
@@ -134,11 +137,14 @@ def usable_frames(records: RecordSet, object_frames: int) -> np.ndarray:
         tracks = np.stack([np.repeat(frames["video"], frames["objects"]), objects["id"]])
         _, track, times = np.unique(tracks, axis=1, return_inverse=True, return_counts=True)
         lasting = times[track.reshape(-1)] >= object_frames
+    lasting = lasting if wanted is None else lasting & wanted
     enough = objects_per_frame(records, lasting) > 0 if object_frames else True
     return np.array(frames["annotated"]) & enough
 
 
-def video_objects(records: RecordSet, numbers: np.ndarray) -> tuple[list[int], np.ndarray]:
+def video_objects(
+    records: RecordSet, numbers: np.ndarray
+) -> tuple[list[int], np.ndarray, np.ndarray]:
     """The objects of some frames, from the index alone. Crowd regions are none.
 
     Args:
@@ -146,8 +152,8 @@ def video_objects(records: RecordSet, numbers: np.ndarray) -> tuple[list[int], n
         numbers: of the frames [t].
 
     Returns:
-        The ids of the objects, ascending, the largest 254 if there are more, and the pixels of
-        each on each frame, float32 [t, o].
+        The ids of the objects, ascending, the largest 254 if there are more; the pixels of each
+        on each frame, float32 [t, o]; and their categories, int64 [o].
     """
     frames = records.index.frames[numbers]
     counts = frames["objects"].astype(np.int64)
@@ -155,8 +161,9 @@ def video_objects(records: RecordSet, numbers: np.ndarray) -> tuple[list[int], n
     rows = np.arange(counts.sum()) + np.repeat(skipped, counts)
     objects, times = records.index.objects[rows], np.repeat(np.arange(len(numbers)), counts)
     real = ~objects["crowd"]
-    ids, columns = np.unique(objects["id"][real], return_inverse=True)
+    ids, first, columns = np.unique(objects["id"][real], return_index=True, return_inverse=True)
     areas = np.zeros((len(numbers), len(ids)), np.float32)
     areas[times[real], columns] = objects["area"][real]
     kept = np.sort(np.argsort(-areas.max(axis=0, initial=0), kind="stable")[: VOID - 1])
-    return ids[kept].tolist(), areas[:, kept]
+    categories = objects["category"][real][first].astype(np.int64)
+    return ids[kept].tolist(), areas[:, kept], categories[kept]

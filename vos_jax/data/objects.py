@@ -25,11 +25,13 @@ class Chosen:
         objects: slots in use, also where none of their pixels is left.
         given: soft planes of frame 0 in 255ths, uint8 [h, w, o], where they differ from its
             labels.
+        numbers: what the objects in use were called before, as far as the choice knows.
     """
 
     labels: np.ndarray
     objects: int
     given: np.ndarray | None = None
+    numbers: Sequence[int] = ()
 
 
 class ObjectChoice(Protocol):
@@ -114,9 +116,11 @@ class VisibleInstances:
 
     Attributes:
         min_area: pixels an object must have on a stored frame (Pascal VOC 50, Mapillary 30).
+        void_background: whether what is no object is ignored (DAVIS).
     """
 
     min_area: int = 0
+    void_background: bool = False
     gives = False
 
     def prepare(self, labels: np.ndarray) -> np.ndarray:
@@ -131,7 +135,10 @@ class VisibleInstances:
         areas = np.sum([_areas(mask) for mask in labels], axis=0)
         by_area = 1 + np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]
         ids = np.sort(by_area[:most])
-        return Chosen(numbered(labels, ids, by_area[most:]), len(ids))
+        chosen = numbered(labels, ids, by_area[most:])
+        if self.void_background:
+            chosen = np.where(chosen == 0, np.uint8(VOID), chosen)
+        return Chosen(chosen, len(ids), numbers=ids)
 
 
 def numbered(labels: np.ndarray, ids: Sequence[int], void: Sequence[int] = ()) -> np.ndarray:

@@ -67,15 +67,16 @@ def mask_propagation_video(size: int = 384, area: tuple[float, float] = (0.36, 1
     )
 
 
-def aot_stills(size: int = 465, version: int = 2) -> Chain:
+def aot_stills(size: int = 465, version: int = 2, area: tuple[float, float] = (0.8, 1.0)) -> Chain:
     """Static images of AOT and DeAOT: 12.1 of its specification.
 
     Args:
         size: side of the crop, pixels.
         version: 1 or 2 of the augmentation.
+        area: range of each frame's crop's share of the image.
     """
     warp = RandomAffine(rotate=20, shear=10, scale=(0.9, 1.1), translate=0.1)
-    crop = Step(RandomResizedCrop(size, (0.8, 1.0)))
+    crop = Step(RandomResizedCrop(size, tuple(area)))
     start = (Step(Flip(), "clip", 0.5), Step(Flip(), "later", 0.3), Step(warp, "later"))
     if _checked(version) == 1:
         return Chain((*start, Step(Jitter(0.1, 0.1, 0.1, 0.03)), crop))
@@ -122,9 +123,13 @@ def stem_seg_stills(rotate: float = 12, motion_blur: float = 0.25) -> Chain:
     )
 
 
-def stem_seg_video() -> Chain:
-    """Video of STEm-Seg: an object that is alone gets a copy beside it, and nothing else."""
-    return Chain((DuplicateObject(),))
+def stem_seg_video(duplicate: bool = True) -> Chain:
+    """Video of STEm-Seg: an object that is alone gets a copy beside it, and nothing else.
+
+    Args:
+        duplicate: False, in KITTI-MOTS, changes nothing.
+    """
+    return Chain((DuplicateObject(),) if duplicate else ())
 
 
 _AOT_COLOUR = (

@@ -28,6 +28,7 @@ from vos_jax.data.tfrecord import record_error, unframe_record
 __all__ = ["Frame", "FrameIndex", "Objects", "RecordSet", "Video", "shard_name"]
 
 INFO_FILE = "dataset_info.json"
+METADATA_FILE = "metadata.json"
 MAX_OPEN_SHARDS = 256
 """Shards a reader keeps open; further ones are opened for each read."""
 
@@ -223,4 +224,20 @@ def read_splits(path: Path) -> tuple[str, dict[str, int]]:
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(
             f"{path / INFO_FILE} is not usable metadata ({error}); run the data_prep command again"
+        ) from error
+
+
+def read_categories(folder: Path) -> dict[int, str]:
+    """Names of the object categories of a prepared folder by number; none without a list.
+
+    Raises:
+        RecordError: the list is garbage.
+    """
+    path = folder / METADATA_FILE
+    try:
+        named = json.loads(path.read_text())["categories"] if path.exists() else {}
+        return {int(number): str(name) for number, name in named.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(
+            f"{path} is garbage ({error}); run the data_prep command again"
         ) from error

@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from jaxtyping import PyTree
 
 from vos_jax.core.errors import OutputError
 from vos_jax.core.labels import DAVIS_PALETTE, YOUTUBE_VOS_PALETTE
+from vos_jax.inference.augmentation import View
 from vos_jax.inference.benchmark_videos import BenchmarkVideo
-from vos_jax.inference.runs import Timing, segment_to, session_for
+from vos_jax.inference.runs import Timing, frames_needed, segment_to, session_for
 from vos_jax.io.named_sets import named_set
 from vos_jax.io.writers import PngWriter, make_folder, write_text
 from vos_jax.systems.base import Segmenter
@@ -35,6 +36,7 @@ class BenchmarkRun:
         dataset: selects the palette of the PNGs.
         memory: entries of a growing memory; None keeps all.
         encode_batch: see `segment_offline`.
+        views: of test-time augmentation, if there are any.
         say: takes lines of progress.
 
     Raises:
@@ -51,12 +53,14 @@ class BenchmarkRun:
         dataset: str = "davis_val",
         memory: int | None = None,
         encode_batch: int = 1,
+        views: Sequence[View] = (),
         say: Callable[[str], object] = print,
     ):
         """Makes the folder."""
         self._system, self._params = system, params
         self._output = make_folder(output)
         self._memory, self._encode_batch, self._say = memory, encode_batch, say
+        self._views = views
         youtube = named_set(dataset).layout == "youtube_vos"
         self._palette = YOUTUBE_VOS_PALETTE if youtube else DAVIS_PALETTE
         _claim(self._output, made_by)
@@ -97,7 +101,8 @@ class BenchmarkRun:
     def finished(self, video: BenchmarkVideo) -> bool:
         """Whether all PNGs of a video are there (each is written whole or not at all)."""
         folder = self._output / video.name
-        return folder.is_dir() and len(list(folder.glob("[!.]*.png"))) == video.length
+        wanted = video.length if video.wanted is None else len(video.wanted)
+        return folder.is_dir() and len(list(folder.glob("[!.]*.png"))) == wanted
 
     def _work(self, device: jax.Device, waiting: queue.SimpleQueue) -> None:
         params = jax.device_put(self._params, device)
@@ -117,15 +122,23 @@ class BenchmarkRun:
             with timing.waits():
                 masks = video.prompts()
                 size = next(iter(masks.values())).shape
-            session = session_for(self._system, params, size, masks, video.length, self._memory)
+            session = session_for(
+                self._system, params, size, masks, video.length, self._memory, self._views
+            )
+            looked_at, names = None, None
+            if video.wanted is not None:
+                looked_at = frames_needed(self._system.spec, video.length, masks, video.wanted)
+                names = frozenset(video.wanted.values())
             with PngWriter(self._output / video.name, self._palette) as writer:
 
                 def sink(name, frame, labels) -> None:
                     if self._stopped.is_set():
                         raise OutputError("stopped, because another video failed")
-                    writer.write(name, labels)
+                    if names is None or name in names:
+                        writer.write(name, labels)
 
-                segment_to(sink, session, video.frames(), masks, timing, self._encode_batch)
+                frames = video.frames(looked_at)
+                segment_to(sink, session, frames, masks, timing, self._encode_batch)
         return timing
 
     def _done(self, video: BenchmarkVideo, timing: Timing) -> None:

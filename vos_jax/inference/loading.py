@@ -21,11 +21,13 @@ class Loaded:
         system: configured.
         params: nested dict of NumPy arrays.
         facts: name of the system, its settings, the checkpoint's step; anything JSON.
+        class_names: of the classes of instances, in the order of their numbers, where known.
     """
 
     system: Segmenter
     params: PyTree
     facts: dict[str, Any]
+    class_names: tuple[str, ...] = ()
 
 
 def load_system(
@@ -40,7 +42,7 @@ def load_system(
         workdir: has `config.json` and `checkpoints`.
         step: of the checkpoint; None takes the last.
         changes: constructor arguments that differ from the stored ones.
-        min_image_dim: short side of frames; the long side's limit changes in proportion.
+        min_image_dim: short side of frames; a limit of the long side changes in proportion.
 
     Raises:
         MissingInputError: no workdir.
@@ -61,11 +63,14 @@ def load_system(
         model |= _scaled(system, name, min_image_dim)
         system = registry.build(name, **model)
     params, step = load_params(workdir, step)
-    return Loaded(system, params, {"system": name, "model": model, "step": step})
+    facts = {"system": name, "model": model, "step": step}
+    return Loaded(system, params, facts, tuple(settings.get("class_names", ())))
 
 
 def _scaled(system: Segmenter, name: str, min_image_dim: int) -> dict[str, int]:
     if not hasattr(system, "min_dim") or min_image_dim < 1:
         raise ConfigError(f"--min_image_dim {min_image_dim} does not suit {name}")
+    if not hasattr(system, "max_dim"):
+        return {"min_dim": min_image_dim}
     longest = round(min_image_dim * system.max_dim / system.min_dim)
     return {"min_dim": min_image_dim, "max_dim": longest}

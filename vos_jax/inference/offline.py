@@ -44,12 +44,12 @@ def segment_offline(
 
     Args:
         session: the video.
-        frames: uint8 [h, w, 3] RGB each.
+        frames: uint8 [h, w, 3] RGB each, or None for a frame to be skipped.
         masks: what is given, by number of the frame counted from 0.
         encode_batch: frames encoded at once.
 
     Yields:
-        Per frame, uint8 [h, w] of object ids.
+        Per frame that was not skipped, uint8 [h, w] of object ids.
     """
     in_flight: collections.deque[Pending] = collections.deque()
     for pending in _submissions(session, frames, masks or {}, encode_batch):
@@ -64,6 +64,11 @@ def _submissions(session: Session, frames, masks, encode_batch: int) -> Iterator
     waiting: list[np.ndarray] = []
     for number, frame in enumerate(frames):
         given = masks.get(number)
+        if frame is None:
+            yield from map(session.submit, waiting)
+            waiting = []
+            session.skip()
+            continue
         if given is None and encode_batch > 1:
             waiting.append(frame)
             if len(waiting) == encode_batch:

@@ -2,13 +2,14 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
 from jaxtyping import PyTree
 from tqdm import tqdm
 
+from vos_jax.inference.augmentation import View
 from vos_jax.inference.runs import Timing, segment_to, session_for
 from vos_jax.io.overlays import OverlayWriter, draw_overlay
 from vos_jax.io.rle import RleWriter
@@ -31,6 +32,7 @@ def segment_video(
     overlay: bool = True,
     memory: int | None = None,
     encode_batch: int = 1,
+    views: Sequence[View] = (),
 ) -> Timing:
     """Segments a video and writes `masks/*.png`, `masks.json` and `overlay.mp4`.
 
@@ -43,6 +45,7 @@ def segment_video(
         overlay: whether to write the overlay.
         memory: entries of a growing memory; None keeps all, or 100 where the length is unknown.
         encode_batch: see `segment_offline`.
+        views: of test-time augmentation, if there are any.
 
     Returns:
         The time it took.
@@ -53,7 +56,7 @@ def segment_video(
     """
     output = make_folder(output)
     timing = Timing()
-    session = session_for(system, params, video.size, masks, video.length, memory)
+    session = session_for(system, params, video.size, masks, video.length, memory, views)
     if not any(((labels > 0) & (labels < 255)).any() for labels in masks.values()):
         log.warning("no object in any mask: every result is background")
     with timing.all_of_it(), ExitStack() as stack:
@@ -77,6 +80,10 @@ def segment_video(
         named = tqdm(named, "segmenting", video.length, unit="frame", disable=None)
         segment_to(sink, session, named, masks, timing, encode_batch)
     codes.close()
-    if late := sorted(number for number in masks if number >= timing.frames):
-        log.warning("masks for frames %s were not used: there are %d", late, timing.frames)
+    _warn_of_late(masks, timing.frames)
     return timing
+
+
+def _warn_of_late(masks: Mapping[int, np.ndarray], frames: int) -> None:
+    if late := sorted(number for number in masks if number >= frames):
+        log.warning("masks for frames %s were not used: there are %d", late, frames)

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import PyTree
@@ -13,17 +13,18 @@ from jaxtyping import PyTree
 from vos_jax.core.compilation import compilations
 from vos_jax.core.geometry import Size
 from vos_jax.core.labels import object_ids
+from vos_jax.inference.augmentation import AugmentedSession, View
 from vos_jax.inference.offline import prefetched, segment_offline
-from vos_jax.inference.session import Session
+from vos_jax.inference.session import LEAST_ENTRIES, Session
 from vos_jax.inference.user_masks import UserMasks
-from vos_jax.systems.base import Segmenter
+from vos_jax.systems.base import Segmenter, Spec
 
 BOUNDED_ENTRIES = 100
 """Memory entries of a system whose memory grows, for a video of unknown length."""
 
 log = logging.getLogger(__name__)
 
-NamedFrame = tuple[str, np.ndarray]
+NamedFrame = tuple[str, np.ndarray | None]
 
 
 @dataclasses.dataclass
@@ -88,7 +89,8 @@ def session_for(
     masks: Mapping[int, np.ndarray],
     length: int | None,
     memory: int | None = None,
-) -> Session:
+    views: Sequence[View] = (),
+) -> Session | AugmentedSession:
     """A session with room for all that is known to come, so that nothing is compiled twice.
 
     Args:
@@ -97,21 +99,59 @@ def session_for(
         size: (height, width) of the frames.
         masks: label maps that will be given, by frame number.
         length: number of frames, None if unknown.
-        memory: entries of a growing memory; None keeps all, or 100 where the length is unknown.
+        memory: most entries of a growing memory; None keeps all, or 100 where the length is
+            unknown.
+        views: of test-time augmentation, if there are any.
     """
-    if memory is None and system.spec.entries(1, 1) is not None:
-        memory = BOUNDED_ENTRIES
+    if system.spec.entries(1, 1) is not None:
         if length is not None:
-            memory = system.spec.entries(length, len(masks))
-        else:
+            needed = rounded_entries(system.spec.entries(length, len(masks)))
+            memory = needed if memory is None else min(memory, needed)
+        elif memory is None:
+            memory = BOUNDED_ENTRIES
             log.warning("video of unknown length: at most %d frames are remembered", memory)
     objects = {i for labels in masks.values() for i in object_ids(labels)}
-    return Session(system, params, size, slots=max(1, len(objects)), memory=memory)
+    room = {"slots": max(1, len(objects)), "memory": memory}
+    if views:
+        return AugmentedSession(views, params, size, **room)
+    return Session(system, params, size, **room)
+
+
+def rounded_entries(entries: int) -> int:
+    """The next of 2, 3, 4, 6, 8, 12, 16, ...: few sizes, so that few programs are compiled."""
+    entries = max(entries, LEAST_ENTRIES)
+    power = 1 << (entries - 1).bit_length()
+    return power // 4 * 3 if entries <= power // 4 * 3 else power
+
+
+def frames_needed(
+    spec: Spec, length: int, given: Collection[int], wanted: Collection[int]
+) -> frozenset[int]:
+    """The frames that must be looked at for the results of some.
+
+    Args:
+        spec: of the system.
+        length: number of frames.
+        given: frames with masks.
+        wanted: frames whose results are wanted.
+
+    Returns:
+        Numbers of frames: those wanted, those given and those remembered, if the system is
+        skippable; else all.
+    """
+    if not spec.skippable:
+        return frozenset(range(length))
+    needed, last = set(wanted), 0
+    for number in range(max(wanted, default=-1) + 1):
+        if number in given or number - last >= spec.memory_every:
+            needed.add(number)
+            last = number
+    return frozenset(needed)
 
 
 def segment_to(
     sink: Callable[[str, np.ndarray, np.ndarray], object],
-    session: Session,
+    session: Session | AugmentedSession,
     frames: Iterable[NamedFrame],
     masks: Mapping[int, UserMasks],
     timing: Timing,
@@ -122,7 +162,7 @@ def segment_to(
     Args:
         sink: called with name, frame and labels of every frame in order; should not block.
         session: at the video's beginning.
-        frames: name and pixels of each.
+        frames: name and pixels of each; without pixels it is skipped, and the sink not called.
         masks: what is given, by number of the frame.
         timing: frames and waits are counted there.
         encode_batch: see `segment_offline`.
@@ -135,7 +175,8 @@ def segment_to(
                 item = next(source, None)
             if item is None:
                 return
-            held.append(item)
+            if item[1] is not None:
+                held.append(item)
             yield item[1]
 
     with contextlib.closing(prefetched(frames)) as source:

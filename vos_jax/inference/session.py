@@ -9,6 +9,7 @@ Masks may come with any frame: unknown ids are new objects, known ones correctio
 """
 
 import copy
+import functools
 import logging
 import os
 from typing import Any
@@ -24,14 +25,35 @@ from vos_jax.core.labels import VOID, SlotMap
 from vos_jax.inference import saved
 from vos_jax.inference.steps import empty_state, given_step, plain_step, several_steps
 from vos_jax.inference.user_masks import UserMasks, label_map
-from vos_jax.systems.base import Segmenter, forget, grow
+from vos_jax.systems.base import Segmenter, forget, grow, skip
+from vos_jax.systems.variables import inference_variables
 
 MOST_SLOTS = VOID - 1
 FEW_SLOTS, SLOT_STEP = 6, 4
-FIRST_ENTRIES = 8
-"""Memory entries of a growing bank at first, if the session is not told a number."""
+FIRST_ENTRIES, FIRST_FRAMES = 8, 1000
+"""Memory entries of a growing bank at first, if the session is not told a number: fewer where a
+video of so many frames needs fewer."""
+LEAST_ENTRIES = 2
+"""Entries any growing memory needs: for a video's first frame and a later one."""
 
 log = logging.getLogger(__name__)
+
+
+def check_memory(system: Segmenter, entries: int) -> None:
+    """Looks whether a system can do with so many memory entries.
+
+    Raises:
+        ConfigError: its memory has a fixed size, or there is no room for a video's first frame
+            and a later one.
+    """
+    least = system.spec.entries(1, 1)
+    if least is None:
+        raise ConfigError(f"the memory of {type(system).__name__} has a fixed size of its own")
+    if entries < max(least, LEAST_ENTRIES):
+        raise ConfigError(
+            f"a memory of {entries} frames is too small for {type(system).__name__}: give it "
+            f"{max(least, LEAST_ENTRIES)} or more, for the first frame and later ones"
+        )
 
 
 class Pending:
@@ -82,7 +104,7 @@ class Session:
         time: frames seen.
 
     Raises:
-        ConfigError: the system takes no prompts, or its memory has a fixed size.
+        ConfigError: the system takes no prompts, or `check_memory` refuses the memory.
     """
 
     def __init__(
@@ -99,13 +121,13 @@ class Session:
         if not system.spec.prompted:
             raise ConfigError(f"{type(system).__name__} finds objects itself and takes no masks")
         self._constant = system.spec.entries(1, 1) is None
-        if memory is not None and self._constant:
-            raise ConfigError(f"the memory of {type(system).__name__} has a fixed size of its own")
+        if memory is not None:
+            check_memory(system, memory)
         self._system, self._params = system, params
         self._bounded = memory is not None
         self._memory = memory
         if not self._bounded and not self._constant:
-            self._memory = FIRST_ENTRIES
+            self._memory = min(FIRST_ENTRIES, system.spec.entries(FIRST_FRAMES, 1))
         self._soft = soft
         self.geometry: Geometry = system.spec.geometry(tuple(frame_size))
         self._slots = SlotMap(self._rounded(slots or 1))
@@ -139,7 +161,7 @@ class Session:
         Raises:
             VideoError: the frame has another size or type.
             MaskError: so has a mask.
-            CapacityError: more than 254 objects.
+            CapacityError: more than 254 objects (AOT: 250, in groups of ten).
         """
         pending = self.submit(frame, masks)
         labels = pending.labels()[0]
@@ -149,16 +171,16 @@ class Session:
     def submit(self, frame: np.ndarray, masks: UserMasks | None = None) -> Pending:
         """As `step`, but does not wait for the device."""
         frames = self._checked(np.asarray(frame)[None])
-        labels, ids = label_map(masks, self.geometry.output, self.time)
+        labels, ids = label_map(masks, self.geometry.frame, self.time)
         given = dict(zip(ids, self._take_slots(ids), strict=True))
         self._make_room(frames=1, prompts=bool(ids))
         if not ids:
-            self._state, shown = plain_step(self._params, self._state, frames, **self._static)
+            self._state, shown = plain_step(self._variables, self._state, frames, **self._static)
             return Pending(shown, self._table(), given)
         replaced = np.zeros((1, self._slots.capacity), bool)
         replaced[0, list(given.values())] = True
         self._state, shown, known = given_step(
-            self._params,
+            self._variables,
             self._state,
             frames,
             self._slots.to_slots(labels)[None],
@@ -171,8 +193,19 @@ class Session:
         """Submits consecutive frames without masks, uint8 [t, h, w, 3], encoded in one call."""
         frames = self._checked(np.asarray(frames))
         self._make_room(frames=len(frames), prompts=False)
-        self._state, shown = several_steps(self._params, self._state, frames, **self._static)
+        self._state, shown = several_steps(self._variables, self._state, frames, **self._static)
         return Pending(shown, self._table(), {})
+
+    def skip(self, frames: int = 1) -> None:
+        """Lets frames pass without looking at them; those that are memory must not be skipped.
+
+        Raises:
+            ConfigError: the system needs every frame.
+        """
+        if not self._system.spec.skippable:
+            raise ConfigError(f"{type(self._system).__name__} needs every frame")
+        self._make_room(frames, prompts=False)
+        self._state = skip(self._state, frames)
 
     def report(self, pending: Pending) -> None:
         """After a frame with masks waits, sets `refused` and logs what could not be taken in."""
@@ -237,6 +270,10 @@ class Session:
             session._allocated = session.capacity
         return session
 
+    @functools.cached_property
+    def _variables(self) -> PyTree:
+        return inference_variables(self._params, system=self._system, geometry=self.geometry)
+
     @property
     def _static(self) -> dict[str, Any]:
         return {"system": self._system, "geometry": self.geometry, "soft": self._soft}
@@ -255,20 +292,20 @@ class Session:
 
     def _take_slots(self, ids: list[int]) -> list[int]:
         needed = len(self._slots.ids) + len(set(ids) - set(self._slots.slots))
-        if needed > MOST_SLOTS:
+        most = self._rounded(MOST_SLOTS)
+        if needed > most:
             raise CapacityError(
-                f"{needed} objects since the video began, {MOST_SLOTS} is the most; begin a new "
-                "session with the objects that are left"
+                f"{needed} objects since the video began, {most} is the most; begin a new session "
+                "with the objects that are left"
             )
         if needed > self._slots.capacity:
             self._slots.grow(self._rounded(needed))
         return self._slots.add(ids)
 
     def _rounded(self, slots: int) -> int:
-        unit = self._system.spec.slot_step
-        if slots > FEW_SLOTS:
-            unit = max(unit, SLOT_STEP)
-        return min(-(-slots // unit) * unit, MOST_SLOTS // unit * unit)
+        step = self._system.spec.slot_step
+        unit = max(step, SLOT_STEP) if slots > FEW_SLOTS else step
+        return min(-(-slots // unit) * unit, MOST_SLOTS // step * step)
 
     def _make_room(self, frames: int, prompts: bool) -> None:
         """Counts the frames in, and allocates or enlarges the state where they need it."""

@@ -29,7 +29,7 @@ def empty_state(
 
 @_compiled
 def plain_step(
-    params: PyTree,
+    variables: PyTree,
     state,
     frames: UInt8[Array, "b h w 3"],
     *,
@@ -38,13 +38,13 @@ def plain_step(
     soft: bool = False,
 ):
     """A frame without prompts. Returns the new state and what `shown` makes of its masks."""
-    state, masks = step(Verbs(system, {"params": params}), state, frames, geometry)
+    state, masks = step(Verbs(system, variables), state, frames, geometry)
     return state, shown(masks, soft)
 
 
 @_compiled
 def given_step(
-    params: PyTree,
+    variables: PyTree,
     state,
     frames: UInt8[Array, "b h w 3"],
     labels: UInt8[Array, "b H W"],
@@ -60,14 +60,14 @@ def given_step(
         The new state, what `shown` makes of its masks, and which slots are known now.
     """
     planes = slot_planes(labels, slots.shape[-1])
-    verbs = Verbs(system, {"params": params})
+    verbs = Verbs(system, variables)
     state, masks = step(verbs, state, frames, geometry, Given(masks=planes, slots=slots))
     return state, shown(masks, soft), state.known
 
 
 @_compiled
 def several_steps(
-    params: PyTree,
+    variables: PyTree,
     state,
     frames: UInt8[Array, "t h w 3"],
     *,
@@ -80,7 +80,7 @@ def several_steps(
     Returns:
         The new state and what `shown` makes of the masks, time first.
     """
-    verbs = Verbs(system, {"params": params})
+    verbs = Verbs(system, variables)
     features = verbs.encode(system.spec.prepare(frames, geometry))
 
     def body(state, here):

@@ -59,7 +59,8 @@ def read_mask(
     Args:
         path: PNG or another lossless format.
         binary: a grey mask of 0 and 255 only means 0 and 1 (DAVIS 2016).
-        prompt: the mask came from a person: a grey mask with soft edges is refused.
+        prompt: the mask came from a person: a grey mask with soft edges is refused (many values
+            with gaps between them; objects numbered from 1 on are taken, however many).
         size: (h, w) the mask must have.
 
     Returns:
@@ -185,6 +186,8 @@ def _colour_labels(pixels: np.ndarray, name: str) -> np.ndarray:
 
 def _check_hard(labels: np.ndarray, name: str) -> None:
     ids = np.setdiff1d(np.unique(labels), (0, VOID))
+    if len(ids) == ids.max(initial=0) < VOID - 1:
+        return
     if len(ids) > MOST_GREY_IDS or (ids.max(initial=0) >= MOST_GREY_IDS and (labels == VOID).any()):
         raise MaskError(
             f"{name}: a grey mask with {len(ids)} values between 0 and 255 looks soft-edged; "

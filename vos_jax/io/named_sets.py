@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vos_jax.core.errors import ConfigError
 from vos_jax.io.layouts import Sequence, davis, davis_like, youtube_vos
+from vos_jax.io.youtube_vis import youtube_vis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,10 +13,10 @@ class NamedSet:
     """A benchmark.
 
     Attributes:
-        layout: davis, youtube_vos or davis_like.
+        layout: davis, youtube_vos, youtube_vis or davis_like.
         split: the part of the data set; empty for davis_like.
-        protocol: how its results are scored: semi_supervised, single_object, unsupervised or
-            youtube_vos.
+        protocol: how its results are scored: semi_supervised, single_object, unsupervised,
+            youtube_vos or youtube_vis.
         root: where its files are looked for unless the user says otherwise.
         year: 2016 or 2017 (davis).
     """
@@ -27,6 +28,9 @@ class NamedSet:
     year: int = 2017
 
 
+PROMPTLESS = ("unsupervised", "youtube_vis")
+"""Protocols of the benchmarks that give no masks to start from."""
+
 NAMED_SETS = {
     "davis_val": NamedSet("davis", "val", "semi_supervised", "data/DAVIS"),
     "davis_train": NamedSet("davis", "train", "semi_supervised", "data/DAVIS"),
@@ -36,6 +40,8 @@ NAMED_SETS = {
     "davis_unsupervised": NamedSet("davis", "val", "unsupervised", "data/DAVIS"),
     "davis_unsupervised_testdev": NamedSet("davis", "test-dev", "unsupervised", "data/DAVIS"),
     "youtube_vos": NamedSet("youtube_vos", "valid", "youtube_vos", "data/YouTubeVOS"),
+    "ytvis19_val": NamedSet("youtube_vis", "valid", "youtube_vis", "data/YouTubeVIS2019"),
+    "ytvis21_val": NamedSet("youtube_vis", "valid", "youtube_vis", "data/YouTubeVIS2021"),
     "davis_like": NamedSet("davis_like", "", "semi_supervised", "data"),
 }
 
@@ -93,4 +99,6 @@ def list_sequences(
         return youtube_vos(
             root, chosen.split, all_frames=all_frames, images=images, skip_missing=skip_missing
         )
+    if chosen.layout == "youtube_vis":
+        return youtube_vis(root, chosen.split, skip_missing=skip_missing)
     return davis_like(root, images=images)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ from vos_jax.core.errors import OutputError
 from vos_jax.core.labels import DAVIS_PALETTE
 
 OPACITY = 0.5
+INSTANCE_OPACITY = 0.6
+CAPTION_ROWS = 14
 CONTOUR = 2
 """Thickness of contours in pixels per 480 rows."""
 
@@ -37,6 +40,37 @@ def draw_overlay(
     kernel = np.ones((2 * thickness + 1, 2 * thickness + 1), np.uint8)
     contour = cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)
     return cv2.copyTo(colours, inside * contour, drawn)
+
+
+def draw_instances(
+    frame: np.ndarray,
+    masks: Sequence[np.ndarray],
+    captions: Sequence[str],
+    palette: np.ndarray = DAVIS_PALETTE,
+) -> np.ndarray:
+    """Tints each instance, and draws a box around it with a caption.
+
+    Args:
+        frame: uint8 [h, w, 3] RGB.
+        masks: bool [h, w] each; the n-th has colour n, and is drawn over those before it.
+        captions: what is written at each; nothing is drawn of an instance without pixels.
+        palette: uint8 [256, 3] RGB.
+
+    Returns:
+        A new frame.
+    """
+    drawn = frame.copy()
+    for number, (mask, caption) in enumerate(zip(masks, captions, strict=True), 1):
+        left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+        if not width:
+            continue
+        colour = palette[number].tolist()
+        tinted = (1 - INSTANCE_OPACITY) * drawn[mask] + INSTANCE_OPACITY * palette[number]
+        drawn[mask] = np.rint(tinted).astype(np.uint8)
+        cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), colour, CONTOUR)
+        above = (left, top - 4 if top > CAPTION_ROWS else top + CAPTION_ROWS)
+        cv2.putText(drawn, caption, above, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    return drawn
 
 
 class OverlayWriter:

@@ -35,3 +35,32 @@ def dice(
     total = ((probabilities + targets) * counted).sum(axes) / size
     loss = 1 - (overlap + EPSILON) / (total + EPSILON)
     return jnp.where(overlap > EPSILON, loss, 0.0).mean()
+
+
+def soft_jaccard(
+    probabilities: Float[Array, "b *s c"],
+    targets: Float[Array, "b *s c"],
+    weights: Float[Array, "b *s"],
+) -> Float[Array, " b"]:
+    """One minus the soft intersection over union, averaged over the classes that occur.
+
+    Of a class: 1 - I / (I + FP + FN + eps) with I = sum p t, FP = sum p (1 - t) and
+    FN = sum (1 - p) t over the pixels that count (`SoftJaccordLoss` of AOT
+    `networks/layers/loss.py`).
+
+    Args:
+        probabilities: of all classes, background included.
+        targets: one-hot, same layout.
+        weights: 0 where a pixel does not count.
+
+    Returns:
+        One number per sample; 0 where no class occurs.
+    """
+    axes = tuple(range(1, weights.ndim))
+    counted = weights[..., None]
+    overlap = (probabilities * targets * counted).sum(axes)
+    wanted = (targets * counted).sum(axes)
+    union = (probabilities * counted).sum(axes) + wanted - overlap
+    occurs = wanted > 0
+    losses = jnp.where(occurs, 1 - overlap / (union + EPSILON), 0.0)
+    return losses.sum(-1) / jnp.maximum(occurs.sum(-1), 1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from vos_jax.metrics.statistics import Statistics, row_statistics
 from vos_jax.metrics.video_objects import ObjectScores
+from vos_jax.metrics.video_precision import Precision
 
 Videos = Mapping[str, Sequence[ObjectScores]]
 """The objects of each video, by the video's name, in the order of the tables."""
@@ -79,6 +80,17 @@ def group_table(scores: Mapping[str, float]) -> str:
     """The scores of `group_scores` in percent, as CSV text."""
     numbers = ["" if math.isnan(value) else f"{100 * value:.3f}" for value in scores.values()]
     return ",".join(scores) + "\n" + ",".join(numbers) + "\n"
+
+
+def precision_table(scores: Precision, names: Mapping[int, str]) -> str:
+    """The twelve numbers over all classes and of each, as CSV text; none where none applies."""
+    rows = {"all": scores.statistics()}
+    rows |= {names[number]: scores.statistics(number) for number in scores.categories}
+    lines = [",".join(["class", *rows["all"]])]
+    for name, numbers in rows.items():
+        known = (math.nan if value < 0 else value for value in numbers.values())
+        lines.append(",".join([name, *map(_three, known)]))
+    return "\n".join(lines) + "\n"
 
 
 def shown_table(videos: Videos) -> str:

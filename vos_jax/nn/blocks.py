@@ -11,14 +11,26 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vos_jax.ops.convolution import convolution
+from vos_jax.ops.convolution import (
+    convolution,
+    depthwise_convolution,
+    is_large,
+    transform_kernel,
+    winograd,
+)
+from vos_jax.ops.volumes import by_pairs, volume_convolution
 
 Initializer = Callable[..., Array]
 
 TORCH_KERNEL = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """Uniform within 1 / sqrt(fan in): PyTorch's rule for linear and convolution weights."""
 
+LECUN = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
+"""Uniform with variance 1 / fan in."""
+
 EPSILON = 1e-5
+FACTORS = "factors"
+"""Collection of the kernels that a CPU takes transformed, if they were transformed beforehand."""
 
 
 def torch_bias(fan_in: int) -> Initializer:
@@ -34,6 +46,45 @@ def torch_bias(fan_in: int) -> Initializer:
 def layer_norm(dtype=jnp.float32, name: str | None = None) -> nn.LayerNorm:
     """Builds a LayerNorm over channels with PyTorch's epsilon."""
     return nn.LayerNorm(epsilon=EPSILON, use_fast_variance=False, dtype=dtype, name=name)
+
+
+def convolve(
+    layer: nn.Module,
+    x: Float[Array, "b y x c"],
+    kernel: Float[Array, "i j c f"],
+    stride: int = 1,
+    dilation: int = 1,
+    name: str = "kernel",
+) -> Float[Array, "b y2 x2 f"]:
+    """A layer's `ops.convolution`, by the `FACTORS` of the kernel where there are some.
+
+    Args:
+        layer: whose variables may hold the factors; they are made if their collection is mutable.
+        x: maps.
+        kernel: of the layer.
+        stride: step in both directions.
+        dilation: cells from one tap of the kernel to the next.
+        name: of the kernel among those of the layer.
+    """
+    large = is_large(x, kernel, stride, dilation, prepared=True)
+    if large and layer.is_mutable_collection(FACTORS) and not layer.is_initializing():
+        layer.put_variable(FACTORS, name, transform_kernel(kernel))
+    if large and layer.has_variable(FACTORS, name):
+        return winograd(x, layer.get_variable(FACTORS, name))
+    return convolution(x, kernel, stride, dilation)
+
+
+def convolve_volume(
+    layer: nn.Module, x: Float[Array, "b t y x c"], kernel: Float[Array, "3 3 3 c f"]
+) -> Float[Array, "b t y x f"]:
+    """A layer's `ops.volumes.volume_convolution`, by the `FACTORS` of its kernels likewise."""
+
+    def flat(maps: Array, weights: Array, number: int) -> Array:
+        return convolve(layer, maps, weights, name=f"kernel_{number}")
+
+    if layer.is_mutable_collection(FACTORS) or layer.has_variable(FACTORS, "kernel_0"):
+        return by_pairs(x, kernel, flat)
+    return volume_convolution(x, kernel)
 
 
 class Linear(nn.Module):
@@ -74,6 +125,9 @@ class Conv(nn.Module):
         stride: step in both directions.
         use_bias: whether there is a bias.
         dtype: compute dtype.
+        kernel_init: initialiser of the kernel.
+        bias_init: initialiser of the bias; PyTorch's rule if None.
+        dilation: cells from one tap of the kernel to the next.
     """
 
     features: int
@@ -81,17 +135,49 @@ class Conv(nn.Module):
     stride: int = 1
     use_bias: bool = True
     dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = TORCH_KERNEL
+    bias_init: Initializer | None = None
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y2 x2 f"]:
         """Convolves a batch of maps."""
         size, width = self.kernel_size, x.shape[-1]
-        kernel = self.param("kernel", TORCH_KERNEL, (size, size, width, self.features))
-        y = convolution(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        kernel = self.param("kernel", self.kernel_init, (size, size, width, self.features))
+        y = convolve(
+            self, x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.dilation
+        )
         if not self.use_bias:
             return y
-        bias = self.param("bias", torch_bias(size * size * width), (self.features,))
+        bias_init = self.bias_init or torch_bias(size * size * width)
+        bias = self.param("bias", bias_init, (self.features,))
         return y + bias.astype(self.dtype)
+
+
+class DepthwiseConv(nn.Module):
+    """A square convolution of every channel alone, without bias, padded by half the kernel.
+
+    Attributes:
+        kernel_size: side of the kernel.
+        stride: step in both directions.
+        dilation: cells from one tap of the kernel to the next.
+        dtype: compute dtype.
+        kernel_init: initialiser of the kernel.
+    """
+
+    kernel_size: int = 3
+    stride: int = 1
+    dilation: int = 1
+    dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = TORCH_KERNEL
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b y x c"]) -> Float[Array, "b y2 x2 c"]:
+        """Convolves a batch of maps."""
+        size = self.kernel_size
+        kernel = self.param("kernel", self.kernel_init, (size, size, 1, x.shape[-1]))
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        return depthwise_convolution(x, kernel, self.stride, self.dilation)
 
 
 class GroupNorm(nn.Module):

@@ -1,5 +1,7 @@
 """Feature pyramid and the backbones that end in one."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -11,19 +13,24 @@ from vos_jax.nn.swin import swin
 
 
 class FeaturePyramid(nn.Module):
-    """Top-down pyramid: lateral 1x1, nearest enlargement and sum, 3x3, GroupNorm per level.
+    """Top-down pyramid: lateral 1x1, enlargement and sum, 3x3, perhaps GroupNorm per level.
 
-    Agrees with hodor/modelling/backbone/fpn.py and the `norm_layers` after it.
+    Agrees with hodor/modelling/backbone/fpn.py and the `norm_layers` after it and, without norms
+    and with bilinear enlargement, with stemseg/modeling/backbone/fpn.py.
 
     Attributes:
         channels: channels of every output.
-        groups: groups of the output norms.
+        groups: groups of the output norms; 0 for none.
         dtype: compute dtype.
+        enlargement: "nearest" or "bilinear".
+        conv: makes the convolutions.
     """
 
     channels: int = 256
     groups: int = 16
     dtype: DTypeLike = jnp.float32
+    enlargement: str = "nearest"
+    conv: Callable[..., Conv] = Conv
 
     @nn.compact
     def __call__(
@@ -32,16 +39,18 @@ class FeaturePyramid(nn.Module):
         """Joins maps ordered from fine to coarse; returns as many of the same sizes."""
         levels = range(len(maps))
         summed = [
-            Conv(self.channels, 1, dtype=self.dtype, name=f"lateral_{level}")(maps[level])
+            self.conv(self.channels, 1, dtype=self.dtype, name=f"lateral_{level}")(maps[level])
             for level in levels
         ]
         for level in reversed(levels[:-1]):
-            coarser = resize(summed[level + 1], summed[level].shape[1:3], "nearest")
+            coarser = resize(summed[level + 1], summed[level].shape[1:3], self.enlargement)
             summed[level] = summed[level] + coarser
         outputs = [
-            Conv(self.channels, 3, dtype=self.dtype, name=f"output_{level}")(summed[level])
+            self.conv(self.channels, 3, dtype=self.dtype, name=f"output_{level}")(summed[level])
             for level in levels
         ]
+        if not self.groups:
+            return tuple(outputs)
         norms = [GroupNorm(self.groups, self.dtype, name=f"norm_{level}") for level in levels]
         return tuple(norm(output) for norm, output in zip(norms, outputs, strict=True))
 

@@ -38,24 +38,26 @@ class ResidualBlock(nn.Module):
 
 
 class SmallBackbone(nn.Module):
-    """Two stride-2 convolutions, a residual block each at strides 4, 8 and 16, a pyramid.
+    """Two stride-2 convolutions, a residual block each at strides 4, 8, 16 .., a pyramid.
 
     Attributes:
         channels: channels of every map.
         groups: groups of all norms.
         dtype: compute dtype.
+        levels: number of maps.
     """
 
     channels: int = 64
     groups: int = 8
     dtype: DTypeLike = jnp.float32
+    levels: int = 3
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w 3"]) -> dict[int, Float[Array, "b _ _ c"]]:
-        """Computes the pyramid's maps by stride: 4, 8, 16.
+    def __call__(self, images: Float[Array, "b h w _"]) -> dict[int, Float[Array, "b _ _ c"]]:
+        """Computes the pyramid's maps by stride: 4, 8, 16 ..
 
         Args:
-            images: normalised RGB images.
+            images: normalised RGB images, perhaps with masks as further channels.
         """
         x = images
         for index in range(2):
@@ -63,11 +65,11 @@ class SmallBackbone(nn.Module):
             x = GroupNorm(self.groups, self.dtype, name=f"stem_norm_{index}")(x)
             x = jax.nn.relu(x)
         maps = []
-        for level, stride in enumerate((1, 2, 2)):
+        for level in range(self.levels):
             block = ResidualBlock(
-                self.channels, stride, self.groups, self.dtype, name=f"block_{level}"
+                self.channels, 2 if level else 1, self.groups, self.dtype, name=f"block_{level}"
             )
             x = block(x)
             maps.append(x)
         pyramid = FeaturePyramid(self.channels, self.groups, self.dtype, name="pyramid")
-        return dict(zip((4, 8, 16), pyramid(tuple(maps)), strict=True))
+        return {4 * 2**level: x for level, x in enumerate(pyramid(tuple(maps)))}

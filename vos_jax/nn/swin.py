@@ -215,6 +215,7 @@ class Swin(nn.Module):
         drop_path: stochastic depth of the last block; it grows linearly from 0.
         window: side of a window.
         dtype: compute dtype.
+        kept: stages, from the first, whose blocks are never dropped.
     """
 
     width: int = 96
@@ -223,16 +224,19 @@ class Swin(nn.Module):
     drop_path: float = 0.2
     window: int = 7
     dtype: DTypeLike = jnp.float32
+    kept: int = 0
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _ _ _"], ...]:
-        """Computes the maps at strides 4, 8, 16 and 32.
+        """Computes the maps at strides 4, 8, 16, ... of as many stages as there are.
 
         Args:
             images: normalised RGB images.
         """
         x = PatchEmbedding(self.width, self.dtype, name="patch_embed")(images)
-        rates = iter(np.linspace(0, self.drop_path, sum(self.depths)))
+        rates = np.linspace(0, self.drop_path, sum(self.depths))
+        rates[: sum(self.depths[: self.kept])] = 0
+        rates = iter(rates)
         maps = []
         for stage, depth in enumerate(self.depths):
             for block in range(depth):

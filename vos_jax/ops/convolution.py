@@ -12,13 +12,21 @@ POINTS = (0.0, 0.6, -0.6, 1.5, -1.5)
 """Where the polynomials of `winograd` are evaluated, besides infinity: chosen for accuracy."""
 TILES_AT_ONCE = 192
 """Tiles whose intermediates stay in a processor's cache."""
-WORTHWHILE = {"pixels": 4096, "channels": 64, "features": 64}
+WORTHWHILE = ((4096, 64), (1536, 256))
+"""Maps of so many pixels with so many channels, in and out, are faster by `winograd`."""
+PREPARED = ((4096, 64), (800, 128))
+"""The same where the kernel is transformed beforehand; the pixels of all maps together count."""
+
+LARGE_KERNEL = 2**16
+"""Bytes of a depthwise kernel that a processor's first cache does not hold."""
+CHANNELS_AT_ONCE = 128
+"""Of a depthwise convolution with such a kernel."""
 
 
 def convolution(
-    x: Float[Array, "b y x c"], kernel: Float[Array, "i j c f"], stride: int = 1
+    x: Float[Array, "b y x c"], kernel: Float[Array, "i j c f"], stride: int = 1, dilation: int = 1
 ) -> Float[Array, "b y2 x2 f"]:
-    """Convolves with zero padding of half the kernel on every side.
+    """Convolves with zero padding of half the (dilated) kernel on every side.
 
     Large float32 maps on a CPU take `winograd`, equal up to rounding and nearly twice as fast.
 
@@ -26,30 +34,77 @@ def convolution(
         x: maps.
         kernel: an odd, square kernel.
         stride: step in both directions; output sizes are ceil(size / stride).
+        dilation: cells from one tap of the kernel to the next.
     """
-    if kernel.shape[0] == stride == 1:
-        return x @ kernel[0, 0]
-    sizes = {"pixels": x.shape[1] * x.shape[2], "channels": x.shape[3], "features": kernel.shape[3]}
-    large = all(sizes[name] >= least for name, least in WORTHWHILE.items())
-    if large and kernel.shape[0] == 3 and stride == 1 and x.dtype == kernel.dtype == jnp.float32:
-        plain = functools.partial(_plain, stride=1)
-        return jax.lax.platform_dependent(x, kernel, cpu=winograd, default=plain)
-    return _plain(x, kernel, stride)
+    if kernel.shape[0] == 1:
+        return x[:, ::stride, ::stride] @ kernel[0, 0]
+    if is_large(x, kernel, stride, dilation):
+        return _large(x, kernel)
+    return _plain(x, kernel, stride, dilation)
 
 
-def _plain(x: Array, kernel: Array, stride: int) -> Array:
-    half = kernel.shape[0] // 2
+def is_large(
+    x: Array, kernel: Array, stride: int = 1, dilation: int = 1, prepared: bool = False
+) -> bool:
+    """Whether a CPU convolves so many pixels and channels by `winograd`.
+
+    Args:
+        x: maps.
+        kernel: of the convolution.
+        stride: of the convolution.
+        dilation: of the convolution.
+        prepared: whether the transformed kernel serves more maps than these.
+    """
+    pixels, width = x.shape[1] * x.shape[2], min(kernel.shape[2:])
+    if prepared:
+        pixels *= len(x)
+    known = PREPARED if prepared else WORTHWHILE
+    large = any(pixels >= least and width >= channels for least, channels in known)
+    usual = kernel.shape[0] == 3 and stride == dilation == 1
+    return large and usual and x.dtype == kernel.dtype == jnp.float32
+
+
+@jax.custom_vjp
+def _large(x: Array, kernel: Array) -> Array:
+    def transformed(x, kernel):
+        return winograd(x, transform_kernel(kernel))
+
+    return jax.lax.platform_dependent(x, kernel, cpu=transformed, default=_plain)
+
+
+def _large_forward(x: Array, kernel: Array):
+    return _large(x, kernel), (x, kernel)
+
+
+def _large_backward(operands, cotangent: Array):
+    """The plain convolution's gradient: `winograd`'s own would take many times as long."""
+    return jax.vjp(_plain, *operands)[1](cotangent)
+
+
+_large.defvjp(_large_forward, _large_backward)
+
+
+def _plain(x: Array, kernel: Array, stride: int = 1, dilation: int = 1) -> Array:
+    half = dilation * (kernel.shape[0] // 2)
     return jax.lax.conv_general_dilated(
         x,
         kernel,
         window_strides=(stride, stride),
         padding=((half, half), (half, half)),
+        rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
 
+def transform_kernel(kernel: Float[Array, "3 3 c f"]) -> Float[Array, "36 c f"]:
+    """The kernel as `winograd` takes it; for many channels that costs as much as a convolution."""
+    _, of_kernel, _ = _transforms()
+    factors = np.kron(of_kernel, of_kernel) @ kernel.reshape(9, -1)
+    return factors.reshape(36, *kernel.shape[2:])
+
+
 def winograd(
-    x: Float[Array, "b y x c"], kernel: Float[Array, "3 3 c f"]
+    x: Float[Array, "b y x c"], factors: Float[Array, "36 c f"]
 ) -> Float[Array, "b y x f"]:
     """3x3 convolution by Winograd's minimal filtering F(4x4, 3x3): a quarter of the products.
 
@@ -58,16 +113,14 @@ def winograd(
     rows of tiles at a time, so that the intermediates stay in the cache.
 
     Args:
-        x: maps.
-        kernel: of the convolution, which pads with zeros.
+        x: maps; the convolution pads them with zeros.
+        factors: its kernel, as `transform_kernel` makes them.
     """
     b, height, width, c = x.shape
     rows, columns = -(-height // TILE), -(-width // TILE)
     steps = -(-rows // max(TILES_AT_ONCE // (b * columns), 1))
     rows = -(-rows // steps)
-    to_output, of_kernel, of_input = _transforms()
-    factors = _blend(of_kernel, list(kernel), 0)
-    factors = _blend(of_kernel, [factors[:, j] for j in range(3)], 1).reshape(36, c, -1)
+    to_output, _, of_input = _transforms()
     below, right = TILE * rows * steps - height + 1, TILE * columns - width + 1
     padded = jnp.pad(x, ((0, 0), (1, below), (1, right), (0, 0)))
 
@@ -106,3 +159,54 @@ def _blend(matrix: np.ndarray, parts: list[Array], axis: int) -> Array:
         weight * jnp.expand_dims(part, axis) for weight, part in zip(weights, parts, strict=True)
     ]
     return functools.reduce(jnp.add, terms)
+
+
+def depthwise_convolution(
+    x: Float[Array, "b y x c"], kernel: Float[Array, "i j 1 c"], stride: int = 1, dilation: int = 1
+) -> Float[Array, "b y2 x2 c"]:
+    """Convolves every channel alone, with zero padding of half the (dilated) kernel.
+
+    A CPU sums shifted maps, many times faster than XLA's grouped convolution there; where
+    the kernel is a `LARGE_KERNEL`, for `CHANNELS_AT_ONCE`.
+
+    Args:
+        x: maps.
+        kernel: an odd, square kernel per channel.
+        stride: step in both directions; output sizes are ceil(size / stride).
+        dilation: cells from one tap of the kernel to the next.
+    """
+    half = dilation * (kernel.shape[0] // 2)
+
+    def in_parts(x: Array, kernel: Array) -> Array:
+        channels = x.shape[-1]
+        if kernel.nbytes <= LARGE_KERNEL or channels % CHANNELS_AT_ONCE:
+            return shifted(x, kernel)
+        parts = [
+            jnp.moveaxis(part.reshape(*part.shape[:3], -1, CHANNELS_AT_ONCE), 3, 0)
+            for part in (x, kernel)
+        ]
+        out = jax.lax.map(lambda both: shifted(*both), tuple(parts))
+        return jnp.moveaxis(out, 0, 3).reshape(*out.shape[1:4], channels)
+
+    def shifted(x: Array, kernel: Array) -> Array:
+        rows, columns = (stride * (-(-side // stride) - 1) + 1 for side in x.shape[1:3])
+        padded = jnp.pad(x, ((0, 0), (half, half), (half, half), (0, 0)))
+        taps = []
+        for i, j in np.ndindex(kernel.shape[:2]):
+            top, left = i * dilation, j * dilation
+            part = padded[:, top : top + rows : stride, left : left + columns : stride]
+            taps.append(part * kernel[i, j, 0])
+        return functools.reduce(jnp.add, taps)
+
+    def grouped(x: Array, kernel: Array) -> Array:
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            window_strides=(stride, stride),
+            padding=((half, half), (half, half)),
+            rhs_dilation=(dilation, dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=x.shape[-1],
+        )
+
+    return jax.lax.platform_dependent(x, kernel, cpu=in_parts, default=grouped)

@@ -92,6 +92,7 @@ class Clip:
         labelled: whether a frame's labels may enter a loss.
         valid: False where a pixel holds no image (padding, or invented by a warp).
         given: planes of frame 0 in 255ths if they differ from its labels.
+        categories: class of the object in each slot, where the data say it.
     """
 
     frames: UInt8[Array, "b t h w 3"]
@@ -101,6 +102,7 @@ class Clip:
     labelled: Bool[Array, "b t"]
     valid: Bool[Array, "b t h w"]
     given: UInt8[Array, "b h w o"] | None = None
+    categories: Int32[Array, "b o"] | None = None
 
 
 class Visit(NamedTuple):
@@ -130,7 +132,9 @@ class Spec(abc.ABC):
         overlap: frames that neighbouring windows share.
         group: slots per identity bank (AOT: 10), None where slots are independent.
         skippable: whether frames that are not memory may be skipped.
+        memory_every: where skippable, frames between two that are memory.
         slot_step: the numbers of slots a session allocates are multiples of this.
+        align_corners: whether score maps are enlarged corner to corner.
     """
 
     prompted: bool = True
@@ -138,11 +142,17 @@ class Spec(abc.ABC):
     overlap: int = 0
     group: int | None = None
     skippable: bool = False
+    memory_every: int = 1
     slot_step: int = 1
+    align_corners: bool = False
 
     @abc.abstractmethod
     def geometry(self, frame_size: Size) -> Geometry:
         """The sizes a video of this frame size takes on its way through the network."""
+
+    def unchanged(self, size: Size) -> Geometry:
+        """The sizes of frames that already have network size, as in training."""
+        return Geometry.unchanged(size, self.align_corners)
 
     @abc.abstractmethod
     def resolve(self, scores, known, given: Given | None, geometry: Geometry) -> Masks:
@@ -151,6 +161,10 @@ class Spec(abc.ABC):
     @abc.abstractmethod
     def entries(self, frames: int, given_frames: int) -> int | None:
         """Memory entries a faithful run over a video needs; None where the number is constant."""
+
+    def clip_entries(self, writes: int) -> int:
+        """Memory entries a training clip needs in which so many frames are written."""
+        return writes
 
     def prepare(
         self, frames: UInt8[Array, "n h w 3"], geometry: Geometry
@@ -173,9 +187,13 @@ class Segmenter(nn.Module):
         """File-name patterns of parameters that no gradient of the losses reaches."""
         return ()
 
+    def primed(self, params: PyTree, clip: Clip) -> PyTree:
+        """The parameters before the first update, where they depend on the first clips."""
+        return params
+
     def initialise(self, frames: UInt8[Array, "b h w 3"]):
         """Touches every parameter: gives one object on the frames, stores it and reads it back."""
-        geometry = Geometry.unchanged(frames.shape[1:3])
+        geometry = self.spec.unchanged(frames.shape[1:3])
         features = self.encode(self.spec.prepare(frames, geometry))
         slots = self.spec.group or 1
         state = self.init_state(frames.shape[0], geometry, slots, 2)

@@ -9,9 +9,18 @@ import jax.numpy as jnp
 
 from vos_jax.checkpoints.names import NameMap
 from vos_jax.core.errors import ConfigError
+from vos_jax.systems.aot.model import Aot
+from vos_jax.systems.aot.weights import aot_names
 from vos_jax.systems.base import Segmenter
 from vos_jax.systems.hodor import weights as hodor_weights
 from vos_jax.systems.hodor.model import Hodor
+from vos_jax.systems.mask_propagation import weights as mask_propagation_weights
+from vos_jax.systems.mask_propagation.model import MaskPropagation
+from vos_jax.systems.rde import weights as rde_weights
+from vos_jax.systems.rde.model import Rde, Stcn
+from vos_jax.systems.vishv import weights as vishv_weights
+from vos_jax.systems.vishv.model import StemSeg
+from vos_jax.systems.vishv.vishv import Vishv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +29,28 @@ class Entry:
 
     Attributes:
         module: the Flax module; its fields are the settings.
-        names: official tensor names of the whole network.
+        names: official tensor names of the whole network, or what makes them of a configured one.
         finish: what is done to freshly drawn parameters.
     """
 
     module: type[Segmenter]
-    names: NameMap
-    finish: Callable[[Mapping[str, Any]], dict[str, Any]]
+    names: NameMap | Callable[[Segmenter], NameMap]
+    finish: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
 
 
-SYSTEMS = {"hodor": Entry(Hodor, hodor_weights.HODOR, hodor_weights.tie_layers)}
+SYSTEMS = {
+    "aot": Entry(Aot, lambda module: aot_names(module.backbone, module.family)),
+    "hodor": Entry(Hodor, hodor_weights.HODOR, hodor_weights.tie_layers),
+    "mask_propagation": Entry(
+        MaskPropagation,
+        mask_propagation_weights.MASK_PROPAGATION,
+        mask_propagation_weights.begin_alike,
+    ),
+    "rde": Entry(Rde, rde_weights.RDE),
+    "stcn": Entry(Stcn, rde_weights.STCN),
+    "stem_seg": Entry(StemSeg, vishv_weights.STEM_SEG),
+    "vishv": Entry(Vishv, vishv_weights.VISHV),
+}
 
 
 def entry(system: str) -> Entry:
@@ -44,7 +65,8 @@ def build(system: str, **settings: Any) -> Segmenter:
 
     Args:
         system: its name.
-        settings: constructor arguments of its module.
+        settings: constructor arguments of its module; lists (JSON has no tuples) become tuples,
+            so that the module can select a compiled program.
 
     Raises:
         ConfigError: the system or a setting is unknown.
@@ -56,7 +78,10 @@ def build(system: str, **settings: Any) -> Segmenter:
     for name in settings:
         if name not in known:
             raise ConfigError(f"{system} has no setting {name!r}: it has {', '.join(known)}")
-    return module(**settings)
+    hashable = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    return module(**hashable)
 
 
 def initialise(

@@ -181,6 +181,21 @@ def labels(
 
 def _merge_groups(logits: Float[Array, "b h w g c"], known: Bool[Array, "b o"], blank):
     """Probabilities over one background and all slots, from each group's own softmax."""
+    planes, odds = group_odds(logits, known)
+    groups = known.reshape(len(known), logits.shape[-2], -1).any(-1).sum(-1)
+    merged = _where_video(groups > 1, odds / odds.sum(-1, keepdims=True), planes)
+    return _where_video(groups > 0, merged, blank)
+
+
+def group_odds(
+    logits: Float[Array, "b h w g c"], known: Bool[Array, "b o"]
+) -> tuple[Float[Array, "b h w o+1"], Float[Array, "b h w o+1"]]:
+    """Planes of all groups after the product of their backgrounds, and their clamped odds.
+
+    Args:
+        logits: per group the background, then its slots.
+        known: slots that hold an object; the odds of groups without any are zero.
+    """
     batch, groups = known.shape[0], logits.shape[-2]
     known = known.reshape(batch, groups, -1)
     takes_part = jnp.pad(known, [(0, 0), (0, 0), (1, 0)], constant_values=True)
@@ -193,7 +208,4 @@ def _merge_groups(logits: Float[Array, "b h w g c"], known: Bool[Array, "b o"], 
     clamped = jnp.clip(planes, GROUP_CLAMP, 1 - GROUP_CLAMP)
     in_open = jnp.repeat(is_open, known.shape[-1], axis=-1)
     in_open = jnp.pad(in_open, [(0, 0), (1, 0)], constant_values=True)[:, None, None, :]
-    odds = jnp.where(in_open, clamped / (1 - clamped), 0.0)
-    several = odds / odds.sum(-1, keepdims=True)
-    merged = _where_video(is_open.sum(-1) > 1, several, planes)
-    return _where_video(is_open.any(-1), merged, blank)
+    return planes, jnp.where(in_open, clamped / (1 - clamped), 0.0)

@@ -43,13 +43,14 @@ def rollout(verbs: Verbs, clip: Clip, plan: tuple[Visit, ...]) -> Run:
         Scores and traces per visit, features and the last state.
     """
     batch, time, height, width = clip.frames.shape[:4]
-    geometry = Geometry.unchanged((height, width))
+    geometry = verbs.module.spec.unchanged((height, width))
     features = _encode(verbs, clip, geometry)
-    if any(visit.frame is None for visit in plan):
-        scores, trace = verbs.read(None, features)
+    if plan and plan[0].frame is None:
+        scores, trace = verbs.read(None, features, None, plan[0].view)
         return Run((scores,), (trace,), features, None, plan)
     writes = sum(visit.feed is not None for visit in plan)
-    state = verbs.init_state(batch, geometry, clip.slots.shape[1], writes)
+    entries = verbs.module.spec.clip_entries(writes)
+    state = verbs.init_state(batch, geometry, clip.slots.shape[1], entries)
     scores, traces, number = [], [], 0
     for _, group in itertools.groupby(plan, key=lambda visit: visit._replace(frame=0)):
         visits = tuple(group)
@@ -93,7 +94,9 @@ def _scan(verbs: Verbs, state, features, clip: Clip, visits, number: int):
         state, *read = _visit(verbs.keyed(visit_number), state, here, clip, labels, visits[0])
         return state, read
 
-    state, (scores, traces) = jax.lax.scan(body, state, inputs)
+    # XLA's CPU compiler has fast kernels for the gradients of convolutions outside loops alone.
+    unroll = jax.default_backend() == "cpu"
+    state, (scores, traces) = jax.lax.scan(body, state, inputs, unroll=unroll)
 
     def unstack(tree):
         return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(visits))]
@@ -103,17 +106,19 @@ def _scan(verbs: Verbs, state, features, clip: Clip, visits, number: int):
 
 def _visit(verbs: Verbs, state, features, clip: Clip, labels, visit: Visit):
     spec = verbs.module.spec
-    geometry = Geometry.unchanged(clip.frames.shape[2:4])
+    geometry = spec.unchanged(clip.frames.shape[2:4])
     scores, trace = (None, None)
     if visit.read:
         scores, trace = verbs.read(state, features, None, visit.view)
     if visit.feed is None:
         return state, scores, trace
     given = given_of(clip) if visit.feed == "given" else None
-    if visit.feed == "truth":
+    if visit.feed == "truth" or (scores is None and clip.given is None):
         memory = planes_of(labels, clip)
+    elif scores is None:
+        memory = with_background(given.masks)
     else:
-        memory = spec.resolve(scores, state.known, given, geometry).memory
+        memory = spec.resolve(scores, state.known & clip.slots, given, geometry).memory
         if visit.feed == "own_cut":
             memory = jax.lax.stop_gradient(memory)
     return verbs.write(state, features, trace, memory, given), scores, trace
@@ -124,10 +129,20 @@ def planes_of(labels: Array, clip: Clip) -> Float[Array, "b h w o+1"]:
     return jax.nn.one_hot(labels, clip.slots.shape[1] + 1)
 
 
+def with_background(masks: Float[Array, "b h w o"]) -> Float[Array, "b h w o+1"]:
+    """Planes as they are, after the background that they leave over."""
+    background = jnp.clip(1 - masks.sum(-1, keepdims=True), 0, 1)
+    return jnp.concatenate([background, masks], axis=-1)
+
+
 def given_of(clip: Clip) -> Given:
-    """The masks a clip starts from: those it brings, or the labels of its first frame."""
+    """The masks a clip starts from: those it brings, or the labels of its first frame.
+
+    All slots are given, those without an object as empty masks: RDE's losses look at what is
+    remembered of them. They take no part in `resolve`.
+    """
     if clip.given is not None:
         masks = clip.given / 255
     else:
         masks = planes_of(clip.labels[:, 0], clip)[..., 1:]
-    return Given(masks=masks, slots=clip.slots & clip.present[:, 0])
+    return Given(masks=masks, slots=jnp.ones_like(clip.slots))

@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib.util
+import inspect
 import sys
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +21,8 @@ def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """The settings of a config file after the overrides.
 
     Args:
-        path: a Python file with `get_config() -> ConfigDict`; it may import its neighbours.
+        path: a Python file with `get_config() -> ConfigDict`; it may import its neighbours. A
+            colon and a word after it are the argument of `get_config`, as in "aot_pre.py:aott".
         overrides: arguments of the form `--config.key=value`; the value must be of the type
             the key has.
 
@@ -27,7 +30,7 @@ def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
         MissingInputError: no such file.
         ConfigError: an unknown key, a value of the wrong type, a file without `get_config`.
     """
-    config = complete(_read(Path(path)))
+    config = complete(_read(str(path)))
     values = flags.FlagValues()
     arguments = ["train", *overrides]
     for override in overrides:
@@ -88,7 +91,17 @@ def _check_keys(stated: Mapping | ConfigDict, known: Mapping | ConfigDict, path:
             _check_keys(value, known[key], f"{path}.{key}")
 
 
-def _read(path: Path) -> Mapping:
+def _read(path: str) -> Mapping:
+    name, _, choice = path.partition(":")
+    module = _module(Path(name))
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"{name} has no function get_config()")
+    if choice and not inspect.signature(module.get_config).parameters:
+        raise ConfigError(f"{name} leaves no choice: leave out :{choice}")
+    return module.get_config(choice) if choice else module.get_config()
+
+
+def _module(path: Path) -> types.ModuleType:
     if not path.is_file():
         raise MissingInputError(f"no config file {path}; see configs/ for those that come along")
     spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
@@ -100,9 +113,7 @@ def _read(path: Path) -> Mapping:
         spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
-    if not hasattr(module, "get_config"):
-        raise ConfigError(f"{path} has no function get_config()")
-    return module.get_config()
+    return module
 
 
 def _first_line(error: Exception) -> str:

@@ -8,8 +8,9 @@ import jax
 from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.core.geometry import by_area, by_short_side
 from vos_jax.data.canvases import SizeRule
+from vos_jax.data.classes import class_names
 from vos_jax.data.pipeline import Loader, make_loader
-from vos_jax.data.records import RecordSet
+from vos_jax.data.records import RecordSet, read_categories
 from vos_jax.training.settings import DataSettings, Settings, SourceSettings
 from vos_jax.training.sources import open_source
 
@@ -29,6 +30,8 @@ def open_loader(settings: Settings) -> Loader:
         )
     if not data.sources:
         raise ConfigError("config.data.sources is empty: name at least one source of clips")
+    if len({bool(each.options.get("classes")) for each in data.sources.values()}) > 1:
+        raise ConfigError("options.classes of config.data.sources: give it to all sources or none")
     records = {name: _records(data, each) for name, each in data.sources.items()}
     return make_loader(
         [
@@ -48,6 +51,17 @@ def open_loader(settings: Settings) -> Loader:
         max_failed=data.max_failed,
         content=[each.fingerprint for each in records.values()],
     )
+
+
+def named_classes(settings: Settings) -> list[str]:
+    """Names of the classes that clips name, in the order of their numbers; none without classes."""
+    data = settings.data
+    named = [
+        class_names(each.options["classes"], read_categories(Path(data.root) / each.folder))
+        for each in data.sources.values()
+        if each.options.get("classes")
+    ]
+    return max(named, key=len, default=[])
 
 
 def _size_rule(data: DataSettings) -> SizeRule | None:

@@ -12,7 +12,7 @@ from vos_jax.checkpoints.claim import claim
 from vos_jax.checkpoints.store import Checkpoint, Store
 from vos_jax.systems import registry
 from vos_jax.systems.base import Clip, Segmenter
-from vos_jax.training.data import open_loader
+from vos_jax.training.data import named_classes, open_loader
 from vos_jax.training.logging import Log, say
 from vos_jax.training.optimisers import optimiser
 from vos_jax.training.parameters import (
@@ -20,7 +20,7 @@ from vos_jax.training.parameters import (
     parameter_shapes,
     write_overview,
 )
-from vos_jax.training.pictures import prediction_picture
+from vos_jax.training.pictures import map_picture, prediction_picture
 from vos_jax.training.schedules import learning_rate
 from vos_jax.training.settings import Settings
 from vos_jax.training.sharding import global_batch, make_mesh
@@ -72,7 +72,7 @@ def train(settings: Settings, workdir: str | Path) -> int:
         system = registry.build(settings.system, **settings.model)
         with contextlib.closing(open_loader(settings)) as loader:
             if jax.process_index() == 0:
-                agree(workdir, settings)
+                agree(workdir, settings, named_classes(settings))
             return run(settings, workdir, system, loader)
 
 
@@ -149,6 +149,8 @@ class Run:
             batches = [next(self._loader) for _ in range(settings.accumulate)]
             clips = [Clip(**global_batch(batch, self._mesh)) for batch in batches]
             rate = float(self._rate(step))
+            if step == 0:
+                state = self._trainer.primed(state, clips[0])
             state, metrics = self._trainer.update(state, step, clips)
             step += 1
             log.update(step, metrics, rate, self._loader.failed)
@@ -166,6 +168,8 @@ class Run:
 
     def _show(self, state: TrainState, step: int, batch: Mapping, clip: Clip, log: Log) -> None:
         if not self._system.spec.prompted:
+            maps = self._trainer.maps(state.params, clip)
+            log.image(step, map_picture(batch, *map(np.asarray, maps)))
             return
         plan = self._system.plan(step, 0)
         labels = self._trainer.predict(state.params, clip, plan=plan)

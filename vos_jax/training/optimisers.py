@@ -1,4 +1,4 @@
-"""AdamW with rates, decay and freezing by parameter name."""
+"""Adam, AdamW and SGD with rates, decay and freezing by parameter name."""
 
 import fnmatch
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from vos_jax.core.errors import ConfigError
 from vos_jax.training.schedules import learning_rate
@@ -19,11 +19,12 @@ def optimiser(
     params: PyTree,
     untrained: Sequence[str] = (),
 ) -> optax.GradientTransformation:
-    """AdamW as the references run it.
+    """Adam or SGD as the references run them, with both kinds of weight decay.
 
     In this order: gradients of parameters that stand still are zeroed, the rest is clipped
-    by its global norm, Adam's direction, decoupled decay, factors per group, the rate.
-    Parameters that stand still keep their value to the bit: no momentum, no decay.
+    by its global norm, classic L2 is added, Adam's or momentum's direction, decoupled decay, the
+    rate of each group. Parameters that stand still keep their value to the bit: no momentum, no
+    decay.
 
     Args:
         settings: the optimiser.
@@ -36,7 +37,7 @@ def optimiser(
         The transformation; its update needs the parameters.
 
     Raises:
-        ConfigError: a pattern of the settings matches no parameter.
+        ConfigError: an unknown kind, or a pattern of the settings that matches no parameter.
     """
     frozen = [*settings.frozen, *((pattern, 0) for pattern in untrained)]
     _check_patterns(settings, params)
@@ -46,12 +47,22 @@ def optimiser(
     return optax.chain(
         _stand_still(first_frozen),
         optax.clip_by_global_norm(settings.clip) if settings.clip else optax.identity(),
-        optax.scale_by_adam(*settings.betas, eps=settings.eps),
+        optax.add_decayed_weights(settings.l2, mask=decaying) if settings.l2 else optax.identity(),
+        _direction(settings),
         optax.add_decayed_weights(settings.decay, mask=decaying),
-        _scale_each(factors),
-        optax.scale_by_learning_rate(learning_rate(schedule)),
+        _scale_by_rates(factors, schedule),
         _stand_still(first_frozen),
     )
+
+
+def _direction(settings: OptimiserSettings) -> optax.GradientTransformation:
+    kinds = {
+        "adam": lambda: optax.scale_by_adam(*settings.betas, eps=settings.eps),
+        "sgd": lambda: optax.trace(settings.momentum, nesterov=True),
+    }
+    if settings.kind not in kinds:
+        raise ConfigError(f"optimiser.kind is {settings.kind!r}; known are {', '.join(kinds)}")
+    return kinds[settings.kind]()
 
 
 def paths(params: PyTree) -> list[str]:
@@ -66,9 +77,17 @@ def named(params: PyTree, function: Callable[[str], object]) -> PyTree:
     return jax.tree.unflatten(treedef, [function(path) for path in paths(params)])
 
 
-def moving_average(average: PyTree, params: PyTree, decay: float) -> PyTree:
-    """One step of the exponential moving average: decay * average + (1 - decay) * params."""
-    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+def moving_average(average: PyTree, params: PyTree, decay: float, update: Array) -> PyTree:
+    """One step of the exponential moving average: d * average + (1 - d) * params.
+
+    Args:
+        average: so far.
+        params: after the update.
+        decay: d of late updates.
+        update: n, its number from 1; d is at most (1 + n) / (10 + n) (AOT `utils/ema.py`).
+    """
+    kept = jnp.minimum(decay, (1 + update) / (10 + update))
+    return jax.tree.map(lambda old, new: old - (1 - kept) * (old - new), average, params)
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
@@ -109,7 +128,18 @@ def _stand_still(first_frozen: PyTree) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-def _scale_each(factors: PyTree) -> optax.GradientTransformation:
-    return optax.stateless(
-        lambda updates, params: jax.tree.map(lambda u, factor: factor * u, updates, factors)
-    )
+def _scale_by_rates(factors: PyTree, schedule: ScheduleSettings) -> optax.GradientTransformation:
+    """Minus each parameter's rate: the floor, and its factor of what lies above."""
+    rate_of, floor = learning_rate(schedule), schedule.floor
+
+    def init(params):
+        return optax.ScaleByScheduleState(count=jnp.zeros((), jnp.int32))
+
+    def update(updates, state, params=None):
+        above = rate_of(state.count) - floor
+        updates = jax.tree.map(
+            lambda update, factor: -(floor + factor * above) * update, updates, factors
+        )
+        return updates, optax.ScaleByScheduleState(count=state.count + 1)
+
+    return optax.GradientTransformation(init, update)

@@ -1,5 +1,6 @@
 """The parameters a run starts from, and what it says about them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -12,6 +13,7 @@ from vos_jax.core.errors import CheckpointError
 from vos_jax.systems import registry
 from vos_jax.systems.base import Segmenter
 from vos_jax.training.logging import say
+from vos_jax.training.optimisers import paths
 from vos_jax.training.settings import Settings
 
 OVERVIEW = "parameters.txt"
@@ -29,22 +31,33 @@ def initial_parameters(settings: Settings, system: Segmenter) -> PyTree:
         MissingInputError: there is no such workdir.
         CheckpointError: it has no checkpoint, or none of its parameters fits.
     """
-    params = registry.initialise(settings.system, system, jax.random.key(settings.seed))
+    key = jax.random.key(settings.seed)
+    params = registry.initialise(settings.system, system, key)
     if not settings.init_from:
         say("config.init_from is '': training from scratch")
         return params
-    source, step = _load(Path(settings.init_from))
-    transfer = initialise_from(params, source)
-    if not transfer.loaded:
-        raise CheckpointError(
-            f"{settings.init_from}: none of its {len(transfer.unused)} parameters fits "
-            f"{settings.system}; check config.init_from and config.model"
-        )
-    say(f"loaded {len(transfer.loaded)} parameters of {settings.init_from}, update {step}")
-    for reason, paths in (("not in it", transfer.missing), ("in it, unused", transfer.unused)):
-        for path in paths:
-            say(f"  {reason}: {path}")
-    return transfer.params
+    untouched = set(paths(params))
+    for number, name in enumerate(map(str.strip, settings.init_from.split(","))):
+        source, step = _load(Path(name))
+        transfer = initialise_from(params, source, jax.random.fold_in(key, number))
+        taken = transfer.loaded + transfer.widened
+        if not taken:
+            raise CheckpointError(
+                f"{name}: none of its {len(transfer.unused)} parameters fits {settings.system}; "
+                "check config.init_from and config.model"
+            )
+        params = transfer.params
+        untouched -= set(taken)
+        say(f"loaded {len(taken)} parameters of {name}, update {step}")
+        _list("in it, unused", transfer.unused)
+        _list("with new input channels, drawn orthogonal", transfer.widened)
+    _list("not in it" if not number else "in none of them", sorted(untouched))
+    return params
+
+
+def _list(reason: str, names: Sequence[str]) -> None:
+    for path in names:
+        say(f"  {reason}: {path}")
 
 
 def write_overview(workdir: Path, shapes: PyTree) -> None:

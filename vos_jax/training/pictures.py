@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 
 from vos_jax.core.labels import VOID
@@ -30,4 +31,32 @@ def prediction_picture(
         columns.append(
             np.concatenate([draw_overlay(image, truth), draw_overlay(image, np.asarray(predicted))])
         )
+    return np.concatenate(columns, axis=1)
+
+
+def map_picture(
+    batch: Mapping[str, np.ndarray], embedding: np.ndarray, seediness: np.ndarray
+) -> np.ndarray:
+    """The first video of a batch, a column per frame: truth, seediness, embedding as colours.
+
+    Args:
+        batch: fields of a clip, numpy.
+        embedding: of its pixels at a lower size [t, y, x, e]; the three dimensions that vary most
+            are red, green and blue.
+        seediness: in [0, 1], as large [t, y, x].
+
+    Returns:
+        uint8 [3h, t * w, 3].
+    """
+    height, width = batch["labels"].shape[2:]
+    widest = np.argsort(-np.ptp(embedding, axis=(0, 1, 2)))[:3]
+    colours = embedding[..., widest] - embedding[..., widest].min(axis=(0, 1, 2))
+    colours = colours / np.maximum(colours.max(axis=(0, 1, 2)), 1e-6)
+    columns = []
+    for t, (seeds, colour) in enumerate(zip(seediness, colours, strict=True)):
+        truth = batch["labels"][0, t]
+        shown = draw_overlay(batch["frames"][0, t], np.where(truth == VOID, 0, truth))
+        maps = (np.repeat(seeds[..., None], 3, axis=-1), colour)
+        large = [cv2.resize(np.uint8(255 * each), (width, height)) for each in maps]
+        columns.append(np.concatenate([shown, *large]))
     return np.concatenate(columns, axis=1)

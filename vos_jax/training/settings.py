@@ -21,42 +21,56 @@ class ScheduleSettings:
     """Learning rate over updates, see `schedules.learning_rate`.
 
     Attributes:
-        kind: "constant", "step" or "cosine".
+        kind: "constant", "step", "cosine", "power" or "exponential".
         rate: after the warm-up.
+        floor: part of the rate that neither the schedule nor the factors of parameters touch.
         warmup_from: rate of the first update.
         warmup_steps: updates of linear warm-up; 0 for none.
         drops: step: updates from which the rate is multiplied by `factor`, once each.
-        factor: step: the multiplier; cosine: the last rate as a fraction of `rate`.
-        length: cosine: the update at which the last rate is reached.
+        factor: step: the multiplier; cosine, exponential: the rate at `length` as a fraction of
+            `rate`.
+        start: exponential: updates before the rate falls.
+        length: cosine, power, exponential: the update at which the last rate is reached.
+        power: of the part that is left of the updates.
     """
 
     kind: str = "constant"
     rate: float = 1e-4
+    floor: float = 0.0
     warmup_from: float = 0.0
     warmup_steps: int = 0
     drops: tuple[int, ...] = ()
     factor: float = 0.1
+    start: int = 0
     length: int = 0
+    power: float = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimiserSettings:
-    """AdamW, see `optimisers.optimiser`.
+    """Adam, AdamW or SGD, see `optimisers.optimiser`.
 
     Attributes:
+        kind: "adam", or "sgd" with Nesterov's momentum.
+        momentum: of sgd.
         betas: decay of the first and second moments.
         eps: added to the root of the second moment.
-        decay: decoupled weight decay, times the rate.
-        no_decay: patterns of parameters without it.
+        decay: decoupled weight decay, times the rate (AdamW).
+        l2: weight decay that is added to the gradient first (PyTorch's Adam and SGD).
+        no_decay: patterns of parameters without either.
         clip: largest global norm of the gradients; 0 does not clip.
-        rates: pairs (pattern, factor on the rate).
+        rates: pairs (pattern, factor on the rate above the schedule's floor).
         frozen: pairs (pattern, update from which these parameters stand still).
-        ema: decay of the moving average of the parameters; 0 keeps none.
+        ema: decay of the moving average of the parameters, at update n at most (1 + n) / (10 + n)
+            so that it soon forgets the start; 0 keeps none.
     """
 
+    kind: str = "adam"
+    momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     decay: float = 0.01
+    l2: float = 0.0
     no_decay: Patterns = ()
     clip: float = 0.0
     rates: tuple[tuple[str, float], ...] = ()
@@ -184,7 +198,8 @@ class Settings:
     Attributes:
         system: name in the registry.
         model: constructor arguments of the system.
-        init_from: workdir or file whose weights to start from; '' starts from scratch.
+        init_from: workdir whose weights to start from, or several, separated by commas; ''
+            starts from scratch.
         seed: of parameters, dropout and data.
         steps: optimiser updates of the run.
         batch: clips of an update, over all devices and processes.

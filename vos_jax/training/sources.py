@@ -80,6 +80,8 @@ def _composed(records: RecordSet, name: str, source: SourceSettings) -> ClipSour
     """Clips of the sampler, the recipe and the choice, of which a share `merge` is merged."""
     options = dict(source.options)
     merge = options.pop("merge", 0.0)
+    if merge and options.get("classes"):
+        raise ConfigError(f"config.data.sources.{name}.options: merged clips have no classes")
     parts = [
         _made(table, options.pop(part, {}), "kind", f"{name}.options.{part}")
         for part, table in (("frames", SAMPLERS), ("objects", CHOICES))

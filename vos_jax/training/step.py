@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jax.sharding import Mesh
-from jaxtyping import Array, PyTree, UInt8, UInt32
+from jaxtyping import Array, Float, PyTree, UInt8, UInt32
 
-from vos_jax.core.geometry import Geometry
 from vos_jax.systems.base import Clip, Segmenter, Verbs, Visit
 from vos_jax.systems.rollout import rollout
 from vos_jax.training.optimisers import moving_average
 from vos_jax.training.sharding import replicated, tree_shardings
+from vos_jax.training.slots import shuffle_slots
 
 
 @struct.dataclass
@@ -86,6 +86,7 @@ class Trainer:
         self.micro_step = jax.jit(self._micro_step, static_argnames="plan", donate_argnames="sums")
         self._apply = jax.jit(self._apply_gradients, donate_argnames="state")
         self.predict = jax.jit(self._predict, static_argnames="plan")
+        self.maps = jax.jit(self._maps)
 
     def update(
         self, state: TrainState, step: int, clips: Sequence[Clip]
@@ -107,7 +108,13 @@ class Trainer:
             numbers = jnp.array([step, micro], jnp.int32)
             sums, losses = self.micro_step(state.params, sums, state.key, clip, numbers, plan=plan)
             scalars.append(losses)
-        return self._apply(state, sums, scalars)
+        return self._apply(state, sums, scalars, jnp.int32(step + 1))
+
+    def primed(self, state: TrainState, clip: Clip) -> TrainState:
+        """The state before the first update, its parameters fitted to the first clips."""
+        params = self._system.primed(state.params, clip)
+        average = None if state.average is None else jax.tree.map(jnp.copy, params)
+        return state.replace(params=params, average=average)
 
     def _make_zeros(self, params):
         return self._laid_out(jax.tree.map(jnp.zeros_like, params))
@@ -118,6 +125,9 @@ class Trainer:
     def _micro_step(self, params, sums, key, clip: Clip, numbers, *, plan: tuple[Visit, ...]):
         """Adds one micro-batch's gradients to the sums; returns them and the losses."""
         key = functools.reduce(jax.random.fold_in, numbers, jax.random.wrap_key_data(key))
+        if self._system.spec.group:
+            key, draw = jax.random.split(key)
+            clip = shuffle_slots(clip, draw)
 
         def objective(params):
             params = jax.lax.with_sharding_constraint(params, replicated(self._mesh))
@@ -128,13 +138,15 @@ class Trainer:
         gradients, losses = jax.grad(objective, has_aux=True)(params)
         return self._laid_out(jax.tree.map(jnp.add, sums, gradients)), losses
 
-    def _apply_gradients(self, state: TrainState, sums, scalars: Sequence[dict[str, Array]]):
+    def _apply_gradients(
+        self, state: TrainState, sums, scalars: Sequence[dict[str, Array]], number: Array
+    ):
         gradients = jax.tree.map(lambda total: total / len(scalars), sums)
         updates, moments = self._transform.update(gradients, state.moments, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
-            average = moving_average(average, params, self._ema)
+            average = moving_average(average, params, self._ema, number)
         new = TrainState(params=params, moments=moments, average=average, key=state.key)
         metrics = jax.tree.map(lambda *values: jnp.stack(values).mean(), *scalars)
         squares = jax.tree.map(lambda gradient: jnp.square(gradient).sum(), gradients)
@@ -146,11 +158,19 @@ class Trainer:
         clip = jax.tree.map(lambda x: x[:1], clip)
         verbs = Verbs(self._system, {"params": params})
         run = rollout(verbs, clip, plan)
-        height, width = clip.frames.shape[2:4]
-        geometry = Geometry.unchanged((height, width))
+        geometry = self._system.spec.unchanged(clip.frames.shape[2:4])
         labels = [
-            self._system.spec.resolve(scores, run.state.known, None, geometry).labels[0]
+            self._system.spec.resolve(scores, run.state.known & clip.slots, None, geometry).labels[
+                0
+            ]
             for scores in run.scores
             if scores is not None
         ]
         return jax.lax.with_sharding_constraint(labels, replicated(self._mesh))
+
+    def _maps(self, params, clip: Clip) -> tuple[Float[Array, "t y x e"], Float[Array, "t y x"]]:
+        """Embedding and seediness of the first video, from a windowed system's dense maps."""
+        clip = jax.tree.map(lambda x: x[:1], clip)
+        run = rollout(Verbs(self._system, {"params": params}), clip, (Visit(None),))
+        maps = run.scores[0].embedding[0], run.scores[0].seediness[0]
+        return jax.lax.with_sharding_constraint(maps, replicated(self._mesh))

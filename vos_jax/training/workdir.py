@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,13 @@ FREE = ("steps", "log.", "checkpoints.", "mesh.", "data.root", "data.workers", "
 """Settings that a later run in the same workdir may change: they do not alter its updates."""
 
 
-def agree(workdir: str | Path, settings: Settings) -> None:
+def agree(workdir: str | Path, settings: Settings, class_names: Sequence[str] = ()) -> None:
     """Writes `config.json`, after a check against what it holds.
+
+    Args:
+        workdir: of the run.
+        settings: of the run.
+        class_names: of the classes 1, 2, ... that the system tells apart, for inference.
 
     Raises:
         ConfigError: the workdir belongs to other settings, or was not made by training.
@@ -26,6 +31,8 @@ def agree(workdir: str | Path, settings: Settings) -> None:
     if (Path(workdir) / store.SETTINGS).exists():
         _compare(Path(workdir), now)
     document = {"system": settings.system, "model": now["model"], "config": now, "partial": False}
+    if class_names:
+        document["class_names"] = list(class_names)
     store.save_settings(workdir, document)
 
 

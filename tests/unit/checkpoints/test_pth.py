@@ -83,7 +83,7 @@ def test_training_checkpoint(layout):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_numpy_values(layout):
-    read = read_pth(fixture("training", layout), select="numpy")
+    read = read_pth(fixture("training", layout), "numpy")
     assert read["scalar"] == 0.25
     np.testing.assert_array_equal(read["array"], np.arange(6, dtype=np.int16).reshape(2, 3))
     assert read["array"].dtype == np.int16
@@ -107,13 +107,13 @@ def test_select_reads_only_that(layout, monkeypatch):
     monkeypatch.setattr(
         StorageRef, "decode", lambda ref, *rest: decoded.append(ref.key) or original(ref, *rest)
     )
-    assert list(read_pth(fixture("training", layout), select="model"))[0] == "conv.weight"
+    assert list(read_pth(fixture("training", layout), "model"))[0] == "conv.weight"
     assert len(decoded) == 7
 
 
 def test_select_of_what_is_not_there():
     with pytest.raises(CheckpointError, match=r"training.zip.pth.*'state_dict'.*iterations.*model"):
-        read_pth(fixture("training", "zip"), select="state_dict")
+        read_pth(fixture("training", "zip"), "state_dict")
 
 
 def test_missing_file(tmp_path):

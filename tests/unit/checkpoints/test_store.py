@@ -260,7 +260,7 @@ def test_killed_while_saving_and_removing(tmp_path, delay):
         like = Checkpoint({name: leaf for name, leaf in tree.items()})
         assert store.restore(like)[1] == step
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert all(name.isdecimal() for name in names)
+    assert all(name.isdecimal() for name in names), names
 
 
 DEVICES = """

@@ -2,7 +2,15 @@
 
 import pytest
 
-from vos_jax.core.geometry import Geometry, by_area, by_short_side, pad_to_multiple
+from vos_jax.core.geometry import (
+    Geometry,
+    by_area,
+    by_limits,
+    by_short_side,
+    by_shorter_side,
+    centred_padding,
+    pad_to_multiple,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +77,59 @@ def test_geometries_of_equal_sizes_select_the_same_compiled_step():
     assert Geometry.unchanged((32, 64)) == Geometry.unchanged((32, 64))
     assert len({Geometry.unchanged((32, 64)), Geometry.unchanged((32, 64))}) == 1
     assert Geometry.unchanged((32, 64)) != Geometry.unchanged((32, 64), align_corners=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "shortest", "resized"),
+    [
+        ((720, 1280), 480, (480, 853)),
+        ((1280, 720), 480, (853, 480)),
+        ((45, 80), 54, (54, 96)),
+        ((45, 80), 30, (30, 53)),
+        ((480, 854), 480, (480, 854)),
+        ((33, 33), 20, (20, 20)),
+    ],
+)
+def test_shorter_side_rule_cuts_the_longer_side_to_whole_pixels(size, shortest, resized):
+    assert by_shorter_side(size, shortest) == resized
+
+
+@pytest.mark.parametrize("short", range(1, 60, 7))
+def test_shorter_side_rule_turns_with_the_frame(short):
+    size = (short, short + 13)
+    assert by_shorter_side(size[::-1], 24) == by_shorter_side(size, 24)[::-1]
+    assert by_shorter_side(size, short) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "network", "offset"),
+    [
+        ((480, 854), (480, 864), (0, 5)),
+        ((480, 910), (480, 912), (0, 1)),
+        ((1, 17), (16, 32), (7, 7)),
+        ((48, 85), (48, 96), (0, 5)),
+    ],
+)
+def test_padding_is_centred_with_the_odd_pixel_behind(size, network, offset):
+    assert centred_padding(size, 16) == (network, offset)
+
+
+@pytest.mark.parametrize("side", range(1, 40))
+def test_centred_padding_leaves_at_most_one_pixel_more_behind(side):
+    (padded, _), (before, _) = centred_padding((side, 16), 16)
+    behind = padded - side - before
+    assert padded % 16 == 0
+    assert behind - before in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "shortest, longest, scale, size",
+    [
+        (None, 1000.0, 1.0, (500, 800)),
+        (400.0, 1000.0, 1.0, (400, 640)),
+        (400.0, 320.0, 1.5, (300, 480)),
+    ],
+)
+def test_limits_come_before_the_scale(shortest, longest, scale, size):
+    assert by_limits((500, 800), shortest, longest, scale) == size
+    assert by_limits((800, 500), shortest, longest, scale) == size[::-1]

@@ -56,15 +56,76 @@ def test_bilinear_is_the_definition(old, new, align_corners):
     np.testing.assert_allclose(ours, reference(image, new, align_corners), atol=2e-6)
 
 
-@pytest.mark.parametrize(("kind", "shift"), [("nearest", 0.0), ("nearest_centre", 0.5)])
-@pytest.mark.parametrize(("old", "new"), SIZES)
-def test_nearest_is_the_definition(old, new, kind, shift):
+def nearest_in_float32(old, new):
+    """PyTorch's rule, whose rounding can take the row before."""
+    step = np.float32(old) / np.float32(new)
+    return [min(int(np.float32(i) * step), old - 1) for i in range(new)]
+
+
+def nearest_centre(old, new):
+    return [int((i + 0.5) * old / new + 1e-9) for i in range(new)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sources"), [("nearest", nearest_in_float32), ("nearest_centre", nearest_centre)]
+)
+@pytest.mark.parametrize(("old", "new"), [*SIZES, ((150, 145), (145, 150))])
+def test_nearest_is_the_definition(old, new, kind, sources):
     image = np.random.default_rng(1).integers(0, 255, (*old, 2)).astype(np.uint8)
-    rows = [int((i + shift) * old[0] / new[0] + 1e-9) for i in range(new[0])]
-    columns = [int((j + shift) * old[1] / new[1] + 1e-9) for j in range(new[1])]
+    rows, columns = sources(old[0], new[0]), sources(old[1], new[1])
     ours = resize(jnp.asarray(image), new, kind)
     assert ours.dtype == jnp.uint8
     np.testing.assert_array_equal(ours, image[rows][:, columns])
+
+
+def cubic_weight(distance):
+    """Keys' cubic convolution kernel with a = -0.75."""
+    a, d = -0.75, abs(distance)
+    if d <= 1:
+        return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * (d**3 - 5 * d**2 + 8 * d - 4) if d < 2 else 0.0
+
+
+def bicubic_at(image, row, column):
+    """Sum of the sixteen pixels about a real position, those outside taken from the border."""
+    height, width = image.shape[:2]
+    result = 0
+    for i in range(int(np.floor(row)) - 1, int(np.floor(row)) + 3):
+        for j in range(int(np.floor(column)) - 1, int(np.floor(column)) + 3):
+            pixel = image[min(max(i, 0), height - 1), min(max(j, 0), width - 1)]
+            result = result + cubic_weight(row - i) * cubic_weight(column - j) * pixel
+    return result
+
+
+@pytest.mark.parametrize(("old", "new"), SIZES)
+def test_bicubic_is_the_definition(old, new):
+    image = np.random.default_rng(4).normal(size=(*old, 2)).astype(np.float32)
+    scale = old[0] / new[0], old[1] / new[1]
+    expected = [
+        [
+            bicubic_at(image, (i + 0.5) * scale[0] - 0.5, (j + 0.5) * scale[1] - 0.5)
+            for j in range(new[1])
+        ]
+        for i in range(new[0])
+    ]
+    ours = resize(jnp.asarray(image)[None], new, "bicubic")[0]
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+def test_bicubic_overshoots_at_an_edge():
+    edge = jnp.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])[None, :, None]
+    enlarged = resize(edge, (1, 24), "bicubic")
+    assert enlarged.min() < -0.01
+    assert enlarged.max() > 1.01
+
+
+def test_bicubic_keeps_the_type_and_turns_with_the_image():
+    image = jnp.asarray(np.random.default_rng(5).normal(size=(7, 10, 3)), jnp.bfloat16)
+    ours = resize(image, (11, 6), "bicubic")
+    assert ours.dtype == jnp.bfloat16
+    image = image.astype(jnp.float32)
+    turned = resize(image.swapaxes(0, 1), (6, 11), "bicubic").swapaxes(0, 1)
+    np.testing.assert_allclose(resize(image, (11, 6), "bicubic"), turned, atol=1e-5)
 
 
 def test_reduction_by_eight_averages_the_four_middle_pixels():
@@ -78,9 +139,10 @@ def test_unchanged_size_returns_the_argument():
     assert resize(image, (4, 5)) is image
 
 
+@pytest.mark.parametrize("kind", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("new", [(12, 18), (5, 4)])
-def test_constants_stay_constant(new):
-    np.testing.assert_allclose(resize(jnp.full((6, 9, 1), 3.5), new), 3.5, rtol=1e-6)
+def test_constants_stay_constant(new, kind):
+    np.testing.assert_allclose(resize(jnp.full((6, 9, 1), 3.5), new, kind), 3.5, rtol=1e-6)
 
 
 def test_resizing_is_linear_and_its_gradient_is_its_transpose():

@@ -117,7 +117,7 @@ def test_samplers_see_usable_frames_only(tmp_path):
 def test_crowds_are_no_objects_and_ids_are_sorted(tmp_path):
     boxes = (Box(9, LARGE), Box(4, SMALL), Box(2, SMALL, crowd=True))
     records = write_set(tmp_path, [BoxFrame("a", 0, SIZE, boxes)])
-    ids, areas = video_objects(records, np.array([0]))
+    ids, areas, _ = video_objects(records, np.array([0]))
     assert ids == [4, 9] and areas.tolist() == [[100, 2400]]
     assert video_objects(records, np.array([], int))[1].shape == (0, 0)
 
@@ -134,7 +134,7 @@ def test_run_length_codes_keep_their_ids_over_the_frames(tmp_path):
 def test_the_largest_objects_fit_into_labels(tmp_path):
     boxes = [(n, (0, 0, 1, 1)) for n in range(1, 300)] + [(400, LARGE), (500, SMALL)]
     records = write_set(tmp_path, video("a", [boxes], overlapping=True))
-    ids, areas = video_objects(records, np.array([0]))
+    ids, areas, _ = video_objects(records, np.array([0]))
     assert len(ids) == 254 and ids[-2:] == [400, 500] and areas.shape == (1, 254)
     sample = composed(records, Repeat(2), VisibleInstances()).clip(0, 4, rng())
     assert {2400, 100} <= set(np.bincount(sample.labels[0].ravel()).tolist())

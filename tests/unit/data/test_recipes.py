@@ -122,6 +122,17 @@ def test_aot_leaves_the_reference_still_unwarped():
     assert np.mean([valid[1:].all() for valid in references]) < 0.5
 
 
+@pytest.mark.parametrize("area, least", [((0.8, 1.0), 1.0), ([0.2, 1.0], 1.6)])
+def test_aot_crops_frames_of_a_still_by_the_given_share(area, least):
+    """With shares of one fifth to all, an object's size varies from frame to frame."""
+    ratios = []
+    for seed in range(6):
+        _, labels, _ = run("aot_stills", seed, version=1, area=area)
+        disc = np.array([(plane > 0).sum() for plane in labels])
+        ratios.append(disc.max() / disc.min())
+    assert least < np.median(ratios) < least + 0.6
+
+
 @pytest.mark.parametrize("version", [0, 3, "2"])
 @pytest.mark.parametrize("name", ["aot_stills", "aot_video"])
 def test_unknown_versions_are_refused(name, version):

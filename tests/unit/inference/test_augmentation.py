@@ -6,7 +6,9 @@ import pytest
 from tests.invariants.interface_checks import Case, moving_squares, only, probabilities, run
 from tests.toy_systems import Toy, toy_params
 from vos_jax.core.errors import ConfigError
-from vos_jax.inference.augmentation import AugmentedSession, View
+from vos_jax.inference.augmentation import AugmentedSession, View, scaled_views
+from vos_jax.inference.offline import segment_stream
+from vos_jax.systems.aot.model import Aot
 
 
 def case(policy):
@@ -54,3 +56,33 @@ def test_two_views_are_averaged_after_turning_back():
 def test_no_view():
     with pytest.raises(ConfigError, match="at least one view"):
         AugmentedSession([], {}, (8, 8))
+
+
+@pytest.mark.parametrize(
+    "scales, flip, expected",
+    [
+        ((1.0,), True, [(None, False), (None, True)]),
+        ((1.3,), False, [(1.3, False)]),
+        ((1.0, 1.3), True, [(1.0, False), (1.0, True), (1.3, False), (1.3, True)]),
+    ],
+)
+def test_views_are_a_scale_each_and_its_mirror_image(scales, flip, expected):
+    views = scaled_views(Aot(), scales, flip)
+    assert [(view.system.scale, view.flip) for view in views] == expected
+
+
+@pytest.mark.parametrize(
+    "scales, said", [((), "scales above 0"), ((1.0, -1.0), "above 0"), ((1.3,), "Toy.*one size")]
+)
+def test_scales_that_cannot_be(scales, said):
+    with pytest.raises(ConfigError, match=said):
+        scaled_views(Toy(policy="odds"), scales, True)
+
+
+def test_views_of_a_whole_video_come_as_those_of_a_session():
+    toy = case("odds")
+    frames, labels = moving_squares(toy.size)
+    prompts = {0: labels[0]}
+    whole = segment_stream(augmented(toy, [False, True]), frames[:3], prompts)
+    by_hand = run(augmented(toy, [False, True]), frames[:3], prompts)
+    np.testing.assert_array_equal(list(whole), by_hand)

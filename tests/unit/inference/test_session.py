@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from tests.toy_systems import Toy, toy_params
+from tests.toy_systems import Toy, ToySpec, toy_params
 from vos_jax.core.compilation import compilations
 from vos_jax.core.errors import (
     CapacityError,
@@ -16,9 +16,16 @@ from vos_jax.core.errors import (
     OutputError,
     VideoError,
 )
-from vos_jax.inference.offline import prefetched, segment_stream
-from vos_jax.inference.runs import BOUNDED_ENTRIES, Timing, segment_to, session_for
-from vos_jax.inference.session import Session
+from vos_jax.inference.offline import prefetched, segment_offline, segment_stream
+from vos_jax.inference.runs import (
+    BOUNDED_ENTRIES,
+    Timing,
+    frames_needed,
+    rounded_entries,
+    segment_to,
+    session_for,
+)
+from vos_jax.inference.session import Session, check_memory
 
 SIZE = (16, 24)
 FRAME = np.random.default_rng(0).integers(0, 255, (*SIZE, 3)).astype(np.uint8)
@@ -78,10 +85,19 @@ def test_more_objects_than_labels_can_tell():
         here.remove(1)
 
 
+@pytest.mark.parametrize("policy, most", [("odds", 254), ("labels", 250)])
+def test_the_most_objects(policy, most):
+    """254 labels there are; where slots come in groups of ten, 25 groups."""
+    here = Session(*toy(policy=policy), SIZE)
+    assert here._take_slots(range(1, most + 1)) == list(range(most))
+    with pytest.raises(CapacityError, match=f"{most + 1} objects .*, {most} is the most"):
+        here._take_slots([most + 1])
+
+
 @pytest.mark.parametrize(
     "policy, wanted, room",
     [("odds", 1, 1), ("odds", 5, 5), ("odds", 7, 8), ("odds", 43, 44), ("labels", 3, 10)]
-    + [("labels", 11, 20), ("labels", 254, 250)],
+    + [("odds", 253, 254), ("labels", 11, 20), ("labels", 250, 250), ("labels", 254, 250)],
 )
 def test_slots_come_in_steps(policy, wanted, room):
     assert Session(*toy(policy=policy), SIZE, slots=wanted).capacity[0] == room
@@ -98,10 +114,66 @@ def test_room_is_made_for_what_is_known_to_come(caplog):
     masks = {0: MASK, 3: np.where(MASK > 0, 7, 0).astype(np.uint8)}
     assert session_for(*toy(), SIZE, masks, 30).capacity == (2, 32)
     assert session_for(*toy(), SIZE, masks, 30, memory=9).capacity == (2, 9)
+    assert session_for(*toy(), SIZE, masks, 30, memory=900).capacity == (2, 32)
+    assert session_for(*toy(), SIZE, {}, 1).capacity == (1, 2)
     assert session_for(*toy(constant=True), SIZE, masks, 30).capacity == (2, None)
     assert not caplog.records
     assert session_for(*toy(), SIZE, {}, None).capacity == (1, BOUNDED_ENTRIES)
-    assert "unknown length" in caplog.text
+    assert "unknown length" in caplog.text and len(caplog.records) == 1
+    assert session_for(*toy(), SIZE, {}, None, memory=7).capacity == (1, 7)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("entries", [-1, 0, 1])
+def test_memory_without_room_for_a_second_frame_is_refused(entries):
+    with pytest.raises(ConfigError, match=f"a memory of {entries} frames is too small for Toy.* 2"):
+        session(memory=entries)
+    check_memory(toy()[0], 2)
+
+
+def test_memory_comes_in_few_sizes():
+    sizes = [rounded_entries(entries) for entries in range(2, 200)]
+    assert sorted(set(sizes)) == [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256]
+    assert sizes == sorted(sizes)
+    assert all(e <= size < 2 * e for e, size in enumerate(sizes, start=2))
+
+
+@pytest.mark.parametrize(
+    ("every", "given", "wanted", "needed"),
+    [
+        (5, {0}, {0, 5, 10}, {0, 5, 10}),
+        (4, {0}, {0, 5, 10}, {0, 4, 5, 8, 10}),
+        (4, {0, 5}, {0, 5, 10}, {0, 4, 5, 9, 10}),
+        (4, {0, 1, 2}, {11}, {0, 1, 2, 6, 10, 11}),
+        (4, {0, 7}, {1}, {0, 1}),
+        (100, {0}, {3}, {0, 3}),
+        (4, {0}, set(), set()),
+    ],
+)
+def test_frames_that_results_of_some_need(every, given, wanted, needed):
+    assert frames_needed(ToySpec(skippable=True, memory_every=every), 12, given, wanted) == needed
+    assert frames_needed(ToySpec(memory_every=every), 12, given, wanted) == set(range(12))
+
+
+def test_skipped_frames_leave_the_others_results_as_they_are():
+    frames = np.random.default_rng(1).integers(0, 255, (12, *SIZE, 3)).astype(np.uint8)
+    masks = {0: MASK, 6: np.where(MASK > 0, 7, 0).astype(np.uint8)}
+    system, params = toy(every=4)
+    looked_at = frames_needed(system.spec, 12, masks, {0, 5, 9, 11})
+    assert looked_at < set(range(12))
+    some = [frame if t in looked_at else None for t, frame in enumerate(frames)]
+    for batch in (1, 2):
+        here, there = (Session(system, params, SIZE, slots=2) for _ in range(2))
+        every = list(segment_offline(here, frames, masks))
+        few = list(segment_offline(there, some, masks, encode_batch=batch))
+        assert here.time == there.time == 12
+        for t, labels in zip(sorted(looked_at), few, strict=True):
+            np.testing.assert_array_equal(labels, every[t])
+
+
+def test_a_system_that_needs_every_frame_skips_none():
+    with pytest.raises(ConfigError, match="Toy needs every frame"):
+        session().skip()
 
 
 def test_bounded_memory_stays_and_compiles_nothing_more():

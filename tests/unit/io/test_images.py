@@ -226,6 +226,25 @@ class TestBadMasks:
         with pytest.raises(MaskError, match="1 values between"):
             decode_mask(encoded(np.array([[0, soft, 255]], np.uint8)), "x", prompt=True)
 
+    @pytest.mark.parametrize("void", [False, True])
+    @pytest.mark.parametrize("segments", [1, 33, 43, 253])
+    def test_grey_segments_numbered_from_one_are_no_soft_edge(self, segments, void):
+        pixels = np.array([[*range(segments + 1), 255 * void]], np.uint8)
+        np.testing.assert_array_equal(decode_mask(encoded(pixels), "x", prompt=True), pixels)
+
+    @pytest.mark.parametrize("gap", [1, 20, 42])
+    def test_many_grey_values_with_a_gap_are(self, gap):
+        pixels = np.delete(np.arange(44), gap).astype(np.uint8)[None]
+        with pytest.raises(MaskError, match="42 values.* looks soft-edged"):
+            decode_mask(encoded(pixels), "x", prompt=True)
+
+    def test_panoptic_ids_in_colour_channels_are_refused(self):
+        """COCO and VSPW write id = r + 256 g + 65536 b."""
+        ids = np.array([[0, 43, 300, 5001]])
+        pixels = np.stack([ids % 256, ids // 256, 0 * ids], axis=-1).astype(np.uint8)
+        with pytest.raises(MaskError, match="not of the DAVIS palette; save it as palette"):
+            decode_mask(encoded(pixels), "x", prompt=True)
+
     def test_soft_edges_of_an_annotation_are_kept(self):
         pixels = disk_with_soft_edge()
         assert (decode_mask(encoded(pixels), "x", binary=True) == pixels).all()

@@ -1,4 +1,4 @@
-"""AdamW against its definition; who decays, who stands still, who is clipped."""
+"""Adam, AdamW and SGD against their definition; who decays, who stands still, who is clipped."""
 
 import dataclasses
 
@@ -59,6 +59,51 @@ def test_is_adamw_with_decay_on_everything(path, decay):
     slopes = [leaves(gradients(step))[path] for step in range(3)]
     expected = adamw(np.asarray(leaves(PARAMS)[path], float), slopes, decay)
     np.testing.assert_allclose(leaves(trained(decay=decay))[path], expected, rtol=1e-5)
+
+
+def nesterov(value, slopes, l2, momentum):
+    """PyTorch's SGD, in float64: its velocity is the first slope, not a share of it."""
+    velocity = 0.0
+    for slope in slopes:
+        slope = slope + l2 * value
+        velocity = momentum * velocity + slope
+        value = value - RATE * (slope + momentum * velocity)
+    return value
+
+
+@pytest.mark.parametrize("path", paths(PARAMS))
+def test_sgd_looks_ahead_and_decays_everything(path):
+    slopes = [np.asarray(leaves(gradients(step))[path], float) for step in range(3)]
+    expected = nesterov(np.asarray(leaves(PARAMS)[path], float), slopes, l2=0.1, momentum=0.8)
+    moved = trained(kind="sgd", momentum=0.8, decay=0.0, l2=0.1)
+    np.testing.assert_allclose(leaves(moved)[path], expected, rtol=1e-5)
+
+
+def test_an_unknown_kind_of_optimiser_is_named():
+    with pytest.raises(ConfigError, match="'lamb'; known are adam, sgd"):
+        trained(kind="lamb")
+
+
+@pytest.mark.parametrize("path", paths(PARAMS))
+@pytest.mark.parametrize("l2", [0.03, 0.5])
+def test_l2_is_part_of_the_gradient(path, l2):
+    """One update from the sum; the second one sees the parameters that the first one left."""
+    value, slopes = np.asarray(leaves(PARAMS)[path], float), []
+    for updates in (1, 2):
+        before = leaves(trained(updates=updates - 1, decay=0.0, l2=l2))[path]
+        slopes.append(leaves(gradients(updates - 1))[path] + l2 * np.asarray(before, float))
+        expected = adamw(value, slopes, 0.0)
+        after = leaves(trained(updates=updates, decay=0.0, l2=l2))[path]
+        np.testing.assert_allclose(after, expected, rtol=1e-5)
+
+
+def test_l2_spares_what_does_not_decay_and_what_stands_still():
+    plain = leaves(trained(decay=0.0))
+    mixed = leaves(trained(decay=0.0, l2=0.5, no_decay=("*/bias",), frozen=(("unused/*", 0),)))
+    for path, value in mixed.items():
+        expected = leaves(PARAMS)[path] if path.startswith("unused") else plain[path]
+        same = path.endswith("bias") or path.startswith("unused")
+        assert np.array_equal(value, expected) == same
 
 
 def test_parameters_no_gradient_reaches_do_not_decay():
@@ -136,9 +181,29 @@ def test_a_pattern_that_matches_nothing_is_an_error(changes):
         trained(**changes)
 
 
-def test_moving_average_moves_by_one_minus_its_decay():
-    average = moving_average({"a": jnp.array(1.0)}, {"a": jnp.array(3.0)}, 0.9)
-    assert float(average["a"]) == pytest.approx(1.2)
+@pytest.mark.parametrize("update, decay", [(1, 2 / 11), (2, 3 / 12), (80, 0.9), (10**6, 0.9)])
+def test_moving_average_moves_by_one_minus_its_decay_and_faster_at_first(update, decay):
+    average = moving_average({"a": jnp.array(1.0)}, {"a": jnp.array(3.0)}, 0.9, jnp.int32(update))
+    assert float(average["a"]) == pytest.approx(3 - 2 * decay)
+
+
+def test_the_average_of_what_does_not_move_is_exactly_that():
+    still = {"a": jnp.float32(0.1)}
+    for update in range(1, 50):
+        assert moving_average(still, still, 0.9999, jnp.int32(update)) == still
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.04])
+def test_factors_apply_to_the_rate_above_the_floor(floor):
+    settings = OptimiserSettings(decay=0.0, rates=(("encoder/*", 0.1),))
+    transform = optimiser(settings, ScheduleSettings(rate=RATE, floor=floor), PARAMS)
+    updates, _ = transform.update(
+        jax.tree.map(jnp.ones_like, PARAMS), transform.init(PARAMS), PARAMS
+    )
+    slow = floor + 0.1 * (RATE - floor)
+    for path, update in leaves(updates).items():
+        expected = slow if path.startswith("encoder") else RATE
+        np.testing.assert_allclose(update, -expected, rtol=2e-5)
 
 
 def test_paths_join_names_by_slashes():
@@ -148,9 +213,12 @@ def test_paths_join_names_by_slashes():
 
 def test_defaults_are_those_of_the_hodor_recipe():
     assert dataclasses.asdict(OptimiserSettings()) == {
+        "kind": "adam",
+        "momentum": 0.9,
         "betas": (0.9, 0.999),
         "eps": 1e-8,
         "decay": 0.01,
+        "l2": 0.0,
         "no_decay": (),
         "clip": 0.0,
         "rates": (),

@@ -4,7 +4,7 @@ import numpy as np
 
 from vos_jax.core.labels import DAVIS_PALETTE
 from vos_jax.systems.base import Visit
-from vos_jax.training.pictures import prediction_picture
+from vos_jax.training.pictures import map_picture, prediction_picture
 
 PLAN = (Visit(0, "given", None, read=False), Visit(2), Visit(1))
 
@@ -32,3 +32,20 @@ def test_void_is_shown_as_background():
     }
     picture = prediction_picture(batch, (Visit(0),), [np.zeros((8, 8), np.uint8)])
     assert (picture == 7).all()
+
+
+def test_maps_stand_below_the_truth_a_column_per_frame():
+    """Seediness in grey; of four dimensions the three that vary, over the whole clip."""
+    frames = np.full((1, 2, 16, 24, 3), 9, np.uint8)
+    labels = np.zeros((1, 2, 16, 24), np.uint8)
+    labels[0, 0, :4], labels[0, 1] = 1, 255
+    seediness = np.stack([np.zeros((4, 6)), np.ones((4, 6))])
+    embedding = np.zeros((2, 4, 6, 4))
+    embedding[..., 0], embedding[1, ..., 1], embedding[0, ..., 3] = 5, 2, -1
+    picture = map_picture({"frames": frames, "labels": labels}, embedding, seediness)
+    assert picture.shape == (48, 48, 3) and picture.dtype == np.uint8
+    assert (picture[:4, :24] != 9).any() and (picture[4:16] == 9).all()
+    assert (picture[:4, 24:] == 9).all()
+    assert (picture[16:32, :24] == 0).all() and (picture[16:32, 24:] == 255).all()
+    before, after = picture[40, 12], picture[40, 36]
+    assert sorted(before.tolist()) == [0, 0, 0] and sorted(after.tolist()) == [0, 255, 255]

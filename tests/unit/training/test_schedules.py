@@ -62,6 +62,41 @@ def test_cosine_falls_from_the_warm_up_to_its_last_rate(update, rate):
     assert float(learning_rate(COSINE)(update)) == pytest.approx(rate, rel=1e-6)
 
 
+POWER = ScheduleSettings(
+    kind="power", rate=1.0, floor=0.2, warmup_from=0.2, warmup_steps=10, length=109, power=2.0
+)
+
+
+@pytest.mark.parametrize(
+    "update, rate",
+    [(0, 0.2), (5, 0.6), (10, 1.0), (60, 0.4), (109, 0.20008), (110, 0.2), (999, 0.2)],
+)
+def test_power_falls_to_the_floor_just_after_the_last_update(update, rate):
+    assert float(learning_rate(POWER)(update)) == pytest.approx(rate, rel=1e-6)
+
+
+EXPONENTIAL = ScheduleSettings(kind="exponential", rate=1.0, factor=0.01, start=40, length=60)
+
+
+@pytest.mark.parametrize(
+    "update, rate", [(0, 1.0), (38, 1.0), (39, 1.0), (40, 0.01**0.05), (59, 0.01), (79, 1e-4)]
+)
+def test_exponential_reaches_the_factor_at_the_last_update_and_goes_on(update, rate):
+    assert float(learning_rate(EXPONENTIAL)(update)) == pytest.approx(rate, rel=1e-6)
+
+
+def test_exponential_must_have_updates_to_fall_in():
+    with pytest.raises(ConfigError, match="length = 40 must lie beyond schedule.start = 40"):
+        learning_rate(ScheduleSettings(kind="exponential", start=40, length=40))
+
+
+@pytest.mark.parametrize("kind", ["constant", "step", "cosine"])
+def test_the_floor_is_left_alone_by_every_kind(kind):
+    settings = ScheduleSettings(kind=kind, rate=1.0, floor=0.3, drops=(5,), factor=0.1, length=10)
+    last = 1.0 if kind == "constant" else 0.3 + 0.07
+    assert float(learning_rate(settings)(10)) == pytest.approx(last)
+
+
 @pytest.mark.parametrize("update, drops", [(0, 0), (4, 0), (5, 1), (8, 1), (9, 2), (50, 2)])
 def test_every_drop_multiplies_once(update, drops):
     settings = ScheduleSettings(kind="step", rate=1.0, drops=(5, 9), factor=0.5)
@@ -77,6 +112,7 @@ def test_without_warm_up_the_first_update_has_the_whole_rate():
     [
         (ScheduleSettings(kind="poly"), "known are constant, step, cosine"),
         (ScheduleSettings(kind="cosine", warmup_steps=10, length=10), "beyond"),
+        (ScheduleSettings(kind="power", warmup_steps=10, length=10), "beyond"),
     ],
 )
 def test_refuses_what_it_cannot_follow(settings, said):

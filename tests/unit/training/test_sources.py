@@ -195,6 +195,8 @@ def test_composed_settings_are_completed():
         "attempts": 5,
         "object_frames": 0,
         "by_length": False,
+        "longest_gap": 0,
+        "classes": "",
         "perturb": (),
         "merge": 0.0,
     }

@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from tests.toy_systems import toy_params
 from tests.toy_training import SIZE, Learner, ToyLoader
+from tests.toy_windows import ToyWindows, blocks
 from vos_jax.systems.base import Clip, Verbs
 from vos_jax.systems.rollout import rollout
 from vos_jax.training.optimisers import optimiser
@@ -56,6 +58,24 @@ def by_hand(system, params, clips, step):
     return jax.tree.map(lambda *each: sum(each) / len(each), *both)
 
 
+def test_parameters_are_primed_by_the_first_clips_and_so_is_the_average(system):
+    class Primed(Learner):
+        def primed(self, params, clip):
+            return jax.tree.map(lambda x: jnp.full_like(x, clip.frames.mean()), params)
+
+    (clip,), params = batches(1), toy_params(system)
+    transform, mesh = (
+        optimiser(OptimiserSettings(), ScheduleSettings(), params),
+        make_mesh(MeshSettings()),
+    )
+    for ema in (0.0, 0.9):
+        state = create_state(params, transform, ema, 3, mesh)
+        primed = Trainer(Primed(), transform, mesh, ema).primed(state, clip)
+        for leaf in jax.tree.leaves((primed.params, primed.average)):
+            np.testing.assert_array_equal(leaf, clip.frames.mean())
+        assert (primed.average is None) == (ema == 0)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_an_update_follows_the_mean_gradient_of_its_micro_batches(system, made, count):
     trainer, state = made()
@@ -90,7 +110,7 @@ def test_step_and_micro_batch_change_the_noise(made):
 def test_the_average_lags_behind_the_parameters(made):
     trainer, state = made(ema=0.75)
     before = np.asarray(state.average["embed"]["bias"])
-    state, _ = trainer.update(state, 0, batches(1))
+    state, _ = trainer.update(state, 100, batches(1))
     after = np.asarray(state.params["embed"]["bias"])
     np.testing.assert_allclose(
         state.average["embed"]["bias"], 0.75 * before + 0.25 * after, rtol=1e-6
@@ -123,3 +143,18 @@ def test_predictions_are_one_label_map_per_visit_that_reads(system, made):
     assert all(each.dtype == jnp.uint8 and int(each.max()) <= 2 for each in labels)
     again = trainer.predict(state.params, clip, plan=system.plan(0, 0))
     np.testing.assert_array_equal(np.stack(labels), np.stack(again))
+
+
+def test_dense_maps_of_the_first_video_are_shown():
+    """Those that a read of the clip gives, whatever the plan of the update reads."""
+    system, params = ToyWindows(), {"scale": jnp.ones(())}
+    frames = jnp.asarray(np.stack([blocks(4), blocks(4)[::-1]]))
+    none = jnp.zeros((2, 4, 1), bool)
+    clip = Clip(frames, frames[..., 0], none[:, 0], none, none[..., 0], frames[..., 0] >= 0)
+    trainer = Trainer(system, optax.identity(), make_mesh(MeshSettings()))
+    embedding, seediness = trainer.maps(params, clip)
+    prepared = system.spec.prepare(frames[0], system.spec.unchanged((32, 48)))
+    features = system.apply({"params": params}, prepared, method="encode")[None]
+    maps, _ = system.apply({"params": params}, None, features, method="read")
+    np.testing.assert_allclose(embedding, maps.embedding[0], rtol=1e-5)
+    np.testing.assert_allclose(seediness, maps.seediness[0], rtol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from tests.prepared_sets import ToyVideo, toy_set
 from vos_jax.core.errors import ConfigError, MissingInputError
 from vos_jax.training.configuration import complete
-from vos_jax.training.data import open_loader
+from vos_jax.training.data import named_classes, open_loader
 from vos_jax.training.settings import Settings, from_mapping
 
 ANY = {"min_area": 1, "min_side": 1}
@@ -19,6 +19,7 @@ VIDEOS = {
     "options": {**ANY, "max_gap": 3},
     "augmentation": {"min_area": 1, "crop_share": 0.0, "colour": {"hue": 3}},
 }
+VISIBLE = {"kind": "composed", "augmentation": {"recipe": "stem_seg_video"}}
 SPARSE = {**VIDEOS, "kind": "sparse_videos"}
 
 
@@ -50,6 +51,25 @@ def test_the_colour_of_sparse_videos_is_drawn_per_frame():
     kinds = {"a": {"kind": "videos"}, "b": {"kind": "sparse_videos"}}
     sources = complete({"data": {"sources": kinds}}).data.sources
     assert [sources[name].augmentation.colour_per_frame for name in "ab"] == [False, True]
+
+
+def test_classes_are_named_by_the_rules_of_the_sources_or_by_the_set(prepared):
+    def named(**rules):
+        sources = {name: {**VISIBLE, "options": {"classes": rule}} for name, rule in rules.items()}
+        return named_classes(settings(prepared, sources))
+
+    assert named(a="object") == ["object"] and named(a="") == []
+    assert named(a="kitti_mots", b="object") == ["car", "pedestrian"]
+    assert named(a="stored") == [*[""] * 6, "cat", "", "dog"]
+
+
+def test_classes_are_named_by_all_sources_or_by_none(prepared):
+    sources = {
+        name: {**VISIBLE, "options": {"classes": rule}}
+        for name, rule in (("a", "object"), ("b", ""))
+    }
+    with pytest.raises(ConfigError, match="all sources or none"):
+        open_loader(settings(prepared, sources))
 
 
 def test_the_micro_batches_of_an_update_share_its_clips(prepared):

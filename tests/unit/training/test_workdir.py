@@ -27,6 +27,12 @@ def test_writes_everything_that_rebuilds_the_system(tmp_path):
     assert document["system"] == "hodor" and document["partial"] is False
     assert document["model"] == {"channels": 64, "sizes": [1, 2]}
     assert from_mapping(document["config"]).data == settings().data
+    assert "class_names" not in document
+
+
+def test_names_the_classes_for_inference(tmp_path):
+    agree(tmp_path, settings(), ["oval", "trefoil"])
+    assert store.load_settings(tmp_path)["class_names"] == ["oval", "trefoil"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Dense correspondences between two pictures, and the page that shows them."""

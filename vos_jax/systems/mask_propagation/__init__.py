@@ -1,0 +1,1 @@
+"""Mask-Propagation: the propagation part of MiVOS."""

@@ -1,0 +1,1 @@
+"""RDE (Recurrent Dynamic Embedding) and STCN, on which it is built."""

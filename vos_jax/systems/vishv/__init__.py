@@ -1,0 +1,1 @@
+"""STEm-Seg and VIShv."""
