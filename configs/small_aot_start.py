@@ -15,8 +15,8 @@ Cost:
 """
 
 from ml_collections import ConfigDict
-from small_mask_propagation_start import clips
-from small_mask_propagation_start import videos as generated
+from small_stcn_start import clips
+from small_stcn_start import videos as generated
 
 from vos_jax.systems.aot.variants import no_decay
 

@@ -16,15 +16,13 @@ Cost:
 """
 
 from ml_collections import ConfigDict
-from small_mask_propagation import get_config as get_small
+from small_mask_propagation import goes_on
+from small_stcn_start import get_config as get_start
 
 
 def get_config() -> ConfigDict:
-    """The same clips for the other network, fewer of them."""
-    config = get_small()
-    config.system = "stcn"
+    """The same clips on smaller crops."""
+    config = get_start()
     config.init_from = "runs/small_stcn_start"
-    del config.model["sigma"]
-    config.model.update({"start_warm": 250, "end_warm": 700, "min_dim": 480})
-    config.steps = config.schedule.length = 700
-    return config
+    config.batch = 6
+    return goes_on(config, side=128, steps=700, start_warm=250)

@@ -25,10 +25,14 @@ def _plain(x: Array, kernel: Array) -> Array:
     return jax.lax.conv_general_dilated(x, kernel, (1, 1, 1), "SAME", dimension_numbers=dimensions)
 
 
+def _unnumbered(maps: Array, kernel: Array, number: int) -> Array:
+    return convolution(maps, kernel)
+
+
 def by_pairs(
     x: Float[Array, "b t y x c"],
     kernel: Float[Array, "3 3 3 c f"],
-    convolve: Callable[[Array, Array, int], Array] | None = None,
+    convolve: Callable[[Array, Array, int], Array] = _unnumbered,
 ) -> Float[Array, "b t y x f"]:
     """The same, by four 2-D convolutions for every two times instead of six.
 
@@ -38,7 +42,7 @@ def by_pairs(
     Args:
         x: clips.
         kernel: with time first.
-        convolve: the 2-D convolution of maps with the kernel of a number; `convolution` if None.
+        convolve: the 2-D convolution of maps with one of the kernels, and its number.
     """
     b, t, *sizes = x.shape
     pairs = -(-t // 2)
@@ -51,7 +55,7 @@ def by_pairs(
     parts = []
     for number, (maps, weights) in enumerate(zip(mixed, kernels, strict=True)):
         maps = maps.reshape(b * pairs, *sizes)
-        parts.append(convolve(maps, weights, number) if convolve else convolution(maps, weights))
+        parts.append(convolve(maps, weights, number))
     first, second = parts[0] + parts[1] + parts[2], parts[1] - parts[2] - parts[3]
     both = jnp.stack([first, second], axis=1)
     return both.reshape(b, 2 * pairs, *both.shape[2:])[:, :t]

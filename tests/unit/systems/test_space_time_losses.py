@@ -11,7 +11,15 @@ from vos_jax.systems.base import Clip, Visit
 from vos_jax.systems.rde.losses import clip_losses, halved
 from vos_jax.systems.rollout import Run
 from vos_jax.systems.space_time import BANK, EMBEDDING, triplet
-from vos_jax.systems.space_time_losses import clip_logits, frame_losses, overlaps, summed_losses
+from vos_jax.systems.space_time_losses import (
+    LEAST,
+    clip_logits,
+    disagreement,
+    frame_losses,
+    matching_loss,
+    overlaps,
+    summed_losses,
+)
 
 SIZE = (16, 32)
 RNG = np.random.default_rng(3)
@@ -174,3 +182,86 @@ def test_three_frames_have_no_guidance():
     assert not any(name.startswith("guidance") for name in found)
     expected = found["loss_1"] / 4 + found["loss_2"] / 2 + found["mask_consistency"]
     np.testing.assert_allclose(found["loss"], expected, rtol=1e-6)
+
+
+def keys_of(clips, entries, width=6, scale=1.0):
+    """Random keys of all frames [b t y x c] and of those remembered [b o m n c], cells of 8x8."""
+    rows, columns = SIZE[0] // 8, SIZE[1] // 8
+    queries = RNG.normal(size=(2, clips.frames.shape[1], rows, columns, width))
+    keys = RNG.normal(size=(2, 2, entries, rows * columns, width))
+    return tuple(jnp.asarray(scale * each, jnp.float32) for each in (queries, keys))
+
+
+def carried_by_hand(queries, keys, clips):
+    """The mean, over objects and later frames, of the cross entropy of carried masks."""
+    batch, objects, entries, cells, width = keys.shape
+    losses = []
+    for b, o in np.ndindex(batch, objects):
+        if not clips.slots[b, o]:
+            continue
+        planes = np.asarray(clips.labels[b]) == o + 1
+        means = planes.reshape(len(planes), SIZE[0] // 8, 8, SIZE[1] // 8, 8).mean((2, 4))
+        means = means.reshape(len(planes), cells)
+        for frame in range(1, min(entries + 1, len(planes))):
+            known = np.asarray(keys[b, o, :frame], np.float64).reshape(-1, width)
+            masks = means[:frame].reshape(-1)
+            for cell, query in enumerate(np.asarray(queries[b, frame]).reshape(-1, width)):
+                weights = np.exp(known @ query / np.sqrt(width))
+                carried = LEAST + (1 - 2 * LEAST) * (weights / weights.sum()) @ masks
+                true = means[frame, cell]
+                entropy = true * np.log(carried) + (1 - true) * np.log(1 - carried)
+                losses.append(-entropy)
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize(("times", "entries"), [(3, 2), (3, 1), (2, 2), (5, 2)])
+def test_masks_are_carried_by_the_affinity_to_every_later_frame(times, entries):
+    clips = clip(times)
+    queries, keys = keys_of(clips, entries, scale=2.0)
+    found = jax.jit(matching_loss)(queries, keys, clips)
+    np.testing.assert_allclose(found, carried_by_hand(queries, keys, clips), rtol=1e-4)
+
+
+def test_keys_that_match_carry_masks_better_than_keys_that_all_match_one_cell():
+    labels = np.repeat(np.repeat(RNG.integers(0, 3, (2, 1, 2, 4)), 8, axis=2), 8, axis=3)
+    labels[0, 0, :, :8], labels[0, 0, :, 8:16] = 1, 2
+    clips = clip(3).replace(labels=jnp.asarray(np.repeat(labels, 3, axis=1), jnp.uint8))
+    own = jnp.broadcast_to(40 * jnp.eye(8), (2, 2, 2, 8, 8))
+    queries = jnp.broadcast_to(jnp.eye(8).reshape(2, 4, 8), (2, 3, 2, 4, 8))
+    matched = matching_loss(queries, own, clips)
+    assert float(matched) < 2 * LEAST
+    hub = own.at[..., 3, :].set(200)
+    assert float(matching_loss(queries, hub, clips)) > 100 * float(matched)
+
+
+@pytest.mark.parametrize("loss", ["matching", "disagreement"])
+def test_keys_of_slots_without_an_object_are_not_looked_at(loss):
+    clips = clip(3)
+
+    def value(queries, keys):
+        if loss == "matching":
+            return matching_loss(queries, keys, clips)
+        return disagreement(queries, keys, clips.slots)
+
+    queries, keys = keys_of(clips, 2)
+    by_query, by_key = jax.jit(jax.grad(value, argnums=(0, 1)))(queries, keys)
+    assert not np.asarray(by_key[1, 1]).any() and np.asarray(by_key[1, 0]).any()
+    assert np.asarray(by_query).any() == (loss == "matching")
+    nobody = clips.replace(slots=jnp.zeros_like(clips.slots))
+    nothing = matching_loss(queries, keys, nobody), disagreement(queries, keys, nobody.slots)
+    assert [float(each) for each in nothing] == [0, 0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_disagreement_is_relative_to_the_keys_of_the_frame(scale):
+    clips = clip(3)
+    queries, keys = keys_of(clips, 2, scale=scale)
+    true = queries[:, :2].reshape(2, 1, 2, -1, 6)
+    assert float(disagreement(queries, jnp.broadcast_to(true, keys.shape), clips.slots)) == 0
+    apart = [
+        np.square(keys[b, o] - true[b, 0]).mean() / np.square(true[b, 0]).mean()
+        for b, o in ((0, 0), (0, 1), (1, 0))
+    ]
+    np.testing.assert_allclose(disagreement(queries, keys, clips.slots), np.mean(apart), rtol=1e-5)
+    twice = jnp.broadcast_to(2 * true, keys.shape)
+    np.testing.assert_allclose(disagreement(queries, twice, clips.slots), 1, rtol=1e-5)

@@ -12,7 +12,8 @@ from vos_jax.nn.blocks import Conv
 from vos_jax.nn.mask_decoder import MaskDecoder
 from vos_jax.nn.resnet import UNTRAINED, image_encoder
 from vos_jax.systems.base import Clip
-from vos_jax.systems.mask_propagation.weights import alike, whitened
+from vos_jax.systems.mask_propagation.weights import SPREAD, alike, whitened
+from vos_jax.systems.rollout import Run
 from vos_jax.systems.space_time import (
     SpaceTimeSegmenter,
     SpaceTimeSpec,
@@ -20,6 +21,9 @@ from vos_jax.systems.space_time import (
     begun,
     with_masks,
 )
+from vos_jax.systems.space_time_losses import disagreement, matching_loss
+
+TINY = 1e-6
 
 
 @struct.dataclass
@@ -44,43 +48,59 @@ class Features:
 class KeyValue(nn.Module):
     """Keys and values of stride-16 features.
 
+    The product of keys prefers the longest memory keys to those that are alike. From ImageNet
+    weights that is learned away; keys that begin at random match better on a sphere.
+
     Attributes:
         key_channels: of the keys.
         value_channels: of the values.
+        spread: root mean square of every key's channels; 0, as published, leaves keys as they are.
         dtype: compute dtype.
     """
 
     key_channels: int
     value_channels: int
+    spread: float = 0.0
     dtype: DTypeLike = jnp.float32
 
-    @nn.compact
+    def setup(self):
+        """Makes the two convolutions."""
+        self.key = Conv(self.key_channels, dtype=self.dtype)
+        self.value = Conv(self.value_channels, dtype=self.dtype)
+
     def __call__(self, features: Float[Array, "n y x c"]) -> tuple[Array, Array]:
         """Computes both."""
-        key = Conv(self.key_channels, dtype=self.dtype, name="key")(features)
-        return key, Conv(self.value_channels, dtype=self.dtype, name="value")(features)
+        key = self.key(features)
+        if self.spread:
+            squares = jnp.square(key).mean(-1, keepdims=True)
+            key = key * (self.spread * jax.lax.rsqrt(squares + TINY))
+        return key, self.value(features)
 
 
 class MaskPropagation(SpaceTimeSegmenter):
     """The network and its verbs; `SpaceTimeSegmenter` has the other attributes.
 
     Attributes:
-        backbone: "resnet50", or "small" (for quick experiments).
+        backbone: "resnet50", or "small" (for quick experiments), whose keys are of one length.
         sigma: spread of the kernelised memory in cells of stride 16 (5.6); 0 for none.
+        matching: weight of `matching_loss`; 0, as published, for none.
+        agreement: weight of `disagreement`; likewise.
     """
 
     backbone: str = "resnet50"
     key_channels: int = 128
     top_k: int = 50
     sigma: float = 0.0
+    matching: float = 0.0
+    agreement: float = 0.0
 
     def setup(self):
         """Makes the two encoders with their heads, and the decoder."""
         dtype = jnp.dtype(self.dtype)
         self.query_encoder = image_encoder(self.backbone, self.channels, dtype)
         self.memory_encoder = image_encoder(self.backbone, self.channels, dtype, conv_bias=True)
-        self.query_head = KeyValue(self.key_channels, self.value_channels, dtype)
-        self.memory_head = KeyValue(self.key_channels, self.value_channels, dtype)
+        sizes = self.key_channels, self.value_channels, SPREAD if self._small else 0.0, dtype
+        self.query_head, self.memory_head = KeyValue(*sizes), KeyValue(*sizes)
         self.decoder = MaskDecoder(tuple(self.decoder_channels), refined=True, dtype=dtype)
 
     @property
@@ -91,21 +111,29 @@ class MaskPropagation(SpaceTimeSegmenter):
     @property
     def untrained(self) -> tuple[str, ...]:
         """Patterns of the norms' statistics, and of levels of "small" that are not read."""
-        if self.backbone == "small":
+        if self._small:
             return ("memory_encoder/pyramid/*_[01]/*",)
         return UNTRAINED
 
+    @property
+    def _small(self) -> bool:
+        return self.backbone == "small"
+
     def primed(self, params, clip: Clip):
         """The parameters, the keys of a small network that has not learned yet made `whitened`."""
-        if self.backbone != "small" or not alike(params):
+        if not self._small or not alike(params):
             return params
 
         @jax.jit
         def keys(params, frames):
             prepared = self.spec.prepare(frames, self.spec.unchanged(frames.shape[1:3]))
-            return self.apply({"params": params}, prepared, method="encode").key
+            return self.apply({"params": params}, prepared, method="raw_keys")
 
         return whitened(params, keys(params, clip.frames[:, 0]))
+
+    def raw_keys(self, frames: Float[Array, "n h w 3"]) -> Float[Array, "n y x c"]:
+        """Query keys of any length."""
+        return self.query_head.key(self.query_encoder(frames)[16])
 
     def encode(self, frames: Float[Array, "n h w 3"]) -> Features:
         """Query key and value, and finer features."""
@@ -169,3 +197,17 @@ class MaskPropagation(SpaceTimeSegmenter):
             bank=store(state.bank, keys, values, state.time, state.known, keep, stays=prompted),
             last=jnp.where(keep & state.known.any(-1), state.time, state.last),
         )
+
+    def losses(self, run: Run, clip: Clip, step: int) -> dict[str, Array]:
+        """Bootstrapped cross entropy, and what keys that begin at random need, weighed."""
+        losses = super().losses(run, clip, step)
+        queries = run.features.key
+        if self.matching:
+            missed = matching_loss(queries, run.state.bank.keys, clip)
+            losses["matching"] = self.matching * missed
+        if self.agreement:
+            apart = disagreement(queries, run.state.bank.keys, clip.slots)
+            losses["disagreement"] = self.agreement * apart
+        for name in ("matching", "disagreement"):
+            losses["loss"] += losses.get(name, 0.0)
+        return losses

@@ -29,11 +29,9 @@ MASK_PROPAGATION = (
     + mask_decoder("skip_conv1", "skip_conv2").under(r"decoder\.", "decoder/")
 )
 
-SHARP = 3.0
-"""How much larger than PyTorch's the keys of a small network begin: cells then match few others."""
 SPREAD = 2.0
-"""Standard deviation of a small network's keys at its first update: the affinity of a cell to
-itself is 4 * sqrt(channels), the affinities to others have mean 0 and a deviation of 4."""
+"""Root mean square of a small network's keys: the affinity of a cell to itself is 4 *
+sqrt(channels); at its first update the affinities to others have mean 0 and a deviation of 4."""
 NOISE = 0.01
 """Share of the mean variance that is added to that of every direction before it is scaled."""
 
@@ -50,8 +48,7 @@ def begin_alike(params: Mapping[str, Any]) -> dict[str, Any]:
     colours, drawn = (params[name][STEM]["kernel"] for name in ("query_encoder", "memory_encoder"))
     masks = drawn[:, :, colours.shape[2] :]
     encoder[STEM] = {**encoder[STEM], "kernel": jnp.concatenate([colours, masks], axis=2)}
-    key = jax.tree.map(lambda x: SHARP * x, params["query_head"]["key"])
-    return _with_key({**params, "memory_encoder": encoder}, key)
+    return _with_key({**params, "memory_encoder": encoder}, params["query_head"]["key"])
 
 
 def alike(params: Mapping[str, Any]) -> bool:
@@ -63,12 +60,12 @@ def alike(params: Mapping[str, Any]) -> bool:
 def whitened(params: Mapping[str, Any], keys: Float[Array, "n y x c"]) -> dict[str, Any]:
     """Makes the keys of both heads uncorrelated, of mean 0 and deviation `SPREAD`.
 
-    Keys as they are drawn share a large mean, and the product prefers the longest: all cells would
-    read the same few, and training ends there.
+    Keys as they are drawn share a large mean: all cells would match all others, and training ends
+    there.
 
     Args:
         params: of a network whose heads are `alike`.
-        keys: what it makes of some frames.
+        keys: what it makes of some frames, before they get their common length.
     """
     keys = keys.reshape(-1, keys.shape[-1])
     mean = keys.mean(0)
