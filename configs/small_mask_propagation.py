@@ -14,7 +14,7 @@ Data:
 Start:
     the workdir of `small_mask_propagation_start.py`
 Score:
-    nothing published; 47.5 J&F (J 52.4, F 42.7) on the 12 sequences of `small_stcn.py`
+    nothing published; 45.6 J&F (J 50.2, F 40.9) on the 12 sequences of `small_stcn.py`
 Cost:
     500 updates of 4 clips of 3 frames of 192x192 pixels and two objects
 """
