@@ -94,8 +94,7 @@ def read_memory(
     side_by_side = jnp.moveaxis(values, 1, 2).reshape(*keys.shape[:2], -1)
 
     def read_all(_, chunk):
-        weights, total = _unnormalised(logits_of(*chunk))
-        return None, (weights.astype(values.dtype) @ side_by_side) / total.astype(values.dtype)
+        return None, _weighted(logits_of(*chunk), side_by_side)
 
     def select(_, chunk):
         return None, _strongest(logits_of(*chunk), top_k)
@@ -166,8 +165,30 @@ def _joined(parts: Shaped[Array, "p *b r c"], query: Array) -> Shaped[Array, "*b
     return parts.reshape(*parts.shape[:-3], -1, parts.shape[-1])[..., : query.shape[1], :]
 
 
+@jax.custom_vjp
+def _weighted(logits: Float[Array, "b n s"], values: Float[Array, "b s d"]) -> Array:
+    """Sums of the values by a softmax; zero where all is hidden.
+
+    What is summed is divided, since it is smaller than the weights. Where gradients are taken the
+    weights are: rounded like a softmax, training selects the same hard pixels as recorded.
+    """
+    weights, total = _unnormalised(logits)
+    return (weights.astype(values.dtype) @ values) / total.astype(values.dtype)
+
+
+def _normalised(logits: Array, values: Array) -> Array:
+    weights, total = _unnormalised(logits)
+    return (weights / total).astype(values.dtype) @ values
+
+
+_weighted.defvjp(
+    lambda logits, values: (_normalised(logits, values), (logits, values)),
+    lambda kept, change: jax.vjp(_normalised, *kept)[1](change),
+)
+
+
 def _unnormalised(logits: Float[Array, "b n s"]):
-    """Exponentials and their sums, 1 where all is hidden: what is read is smaller to divide."""
+    """Exponentials and their sums, 1 where all is hidden."""
     largest = jnp.maximum(logits.max(-1, keepdims=True), HIDDEN / 2)
     weights = jnp.exp(logits - jax.lax.stop_gradient(largest))
     total = weights.sum(-1, keepdims=True)
