@@ -205,9 +205,9 @@ class MaskPropagation(SpaceTimeSegmenter):
         if self.matching:
             missed = matching_loss(queries, run.state.bank.keys, clip)
             losses["matching"] = self.matching * missed
+            losses["loss"] += losses["matching"]
         if self.agreement:
             apart = disagreement(queries, run.state.bank.keys, clip.slots)
             losses["disagreement"] = self.agreement * apart
-        for name in ("matching", "disagreement"):
-            losses["loss"] += losses.get(name, 0.0)
+            losses["loss"] += losses["disagreement"]
         return losses
