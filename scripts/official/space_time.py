@@ -2,9 +2,10 @@
 
 Started by `vos_jax.benchmarking.inference` with another Python: `python space_time.py CHECKOUT
 WEIGHTS.npz SYSTEM`, which writes its random weights there. Each line on standard input is a JSON
-request {"video": FILE.npz, "labels": FILE.npy, "settings": {...}}; each answer a JSON line with
-the processor seconds of the parts. The inference core is the checkout's own, and so is the way
-from its probabilities to labels (`eval_davis.py`).
+request {"video": FILE.npz, "labels": FILE.npy, "margins": FILE.npy, "settings": {...}}; each answer
+a JSON line with the processor seconds of the parts. The inference core is the checkout's own, and
+so is the way from its probabilities to labels (`eval_davis.py`); the margins tell how far the
+best object of a pixel is ahead of the next.
 """
 
 import collections
@@ -81,8 +82,8 @@ def make_core(model, system: str, frames: torch.Tensor, objects: int, settings: 
     return InferenceCore(*mode, model, frames, objects, **options)
 
 
-def segment(model, system: str, frames, masks, settings: dict) -> np.ndarray:
-    """Labels of a video [t, h, w] from normalised frames and the planes of the first one."""
+def segment(model, system: str, frames, masks, settings: dict):
+    """Labels of a video [t, h, w] from normalised frames and first planes; and the core."""
     from util.tensor_util import unpad
 
     core = make_core(model, system, frames[None], len(masks), settings)
@@ -93,7 +94,15 @@ def segment(model, system: str, frames, masks, settings: dict) -> np.ndarray:
         size = frames.shape[-2:]
         shown = functional.interpolate(probabilities, size, mode="bilinear", align_corners=False)
         labels.append(torch.argmax(shown, dim=0)[0])
-    return torch.stack(labels).numpy().astype(np.uint8)
+    return torch.stack(labels).numpy().astype(np.uint8), core
+
+
+def margins(core) -> np.ndarray:
+    """By pixel [t, h, w], how far the highest probability is above the next."""
+    from util.tensor_util import unpad
+
+    best = [torch.topk(unpad(core.prob[:, t], core.pad), 2, dim=0).values for t in range(core.t)]
+    return torch.stack([(first - second)[0] for first, second in best]).numpy()
 
 
 def answer(model, system: str, request: dict, seconds: dict[str, float]) -> dict:
@@ -106,11 +115,12 @@ def answer(model, system: str, request: dict, seconds: dict[str, float]) -> dict
     seconds.clear()
     wall, start = time.perf_counter(), time.process_time()
     with torch.inference_mode():
-        labels = segment(model, system, frames, masks, request["settings"])
-    total = time.process_time() - start
+        labels, core = segment(model, system, frames, masks, request["settings"])
+    total, elapsed = time.process_time() - start, time.perf_counter() - wall
     np.save(request["labels"], labels)
+    np.save(request["margins"], margins(core))
     parts = {**seconds, "rest": total - sum(seconds.values())}
-    return {"seconds": total, "wall": time.perf_counter() - wall, "parts": parts}
+    return {"seconds": total, "wall": elapsed, "parts": parts}
 
 
 def main() -> None:

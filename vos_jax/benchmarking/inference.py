@@ -38,6 +38,10 @@ ONE_THREAD = {
 }
 WARM_FRAMES = 3
 """Of the video that ours segments at first, to compile."""
+DECIDED = 1e-3
+"""Random weights saturate several objects at once; a label counts as decided by the official
+program where its best object is ahead of the next by more than this in probability. Where it is
+not, the program disagrees with itself in double precision."""
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
@@ -52,6 +56,8 @@ class Comparison:
         official: the same of the official program; empty without a checkout.
         compile_seconds: of ours, before the runs.
         differing: share of label pixels on which the two differ.
+        decided: the same, only counting pixels of which the official program was sure
+            (`DECIDED`); None where it does not tell.
         parts: processor seconds per frame by stage, of ours and of the official program.
         window: whether the frames were read at once, so that all numbers are those of the clip.
     """
@@ -64,6 +70,7 @@ class Comparison:
     differing: float | None
     parts: tuple[dict[str, float], dict[str, float]]
     window: bool = False
+    decided: float | None = None
 
     def lines(self) -> list[str]:
         """The result as lines of text."""
@@ -76,6 +83,8 @@ class Comparison:
             theirs = statistics.median(self.official) / unit
             text += f", official {theirs:.3f}, ratio {theirs / ours:.2f}"
             text += f", labels differ on {self.differing:.2e} of the pixels"
+        if self.decided is not None:
+            text += f", on {self.decided:.2e} where the official program is sure"
         lines = [f"{text}; compiled in {self.compile_seconds:.1f} s"]
         stages = {**self.parts[1], **self.parts[0]}
         for stage in stages:
@@ -182,7 +191,12 @@ def _compare(workers, video, count, frames, repeats, stages, module, folder) -> 
     fields = [field.name for field in dataclasses.fields(module) if field.name != "parent"]
     settings = {name: getattr(module, name) for name in fields}
     requests = [
-        {"video": video, "labels": str(folder / f"labels{number}.npy"), "settings": settings}
+        {
+            "video": video,
+            "labels": str(folder / f"labels{number}.npy"),
+            "margins": str(folder / f"margins{count}.npy"),
+            "settings": settings,
+        }
         for number in range(len(workers))
     ]
     beginning = {"frames": WARM_FRAMES, "stages": stages}
@@ -192,16 +206,23 @@ def _compare(workers, video, count, frames, repeats, stages, module, folder) -> 
         for _ in range(repeats)
     ]
     seconds = [tuple(run[number]["seconds"] for run in runs) for number in range(len(workers))]
-    theirs, differing, prompted = {}, None, module.spec.prompted
+    theirs, differing, prompted = {}, (None, None), module.spec.prompted
     if len(workers) > 1:
         last = runs[-1][1]["parts"]
         theirs = {part: value / (frames if prompted else 1) for part, value in last.items()}
-        labels = [np.load(request["labels"])[int(prompted) :] for request in requests]
-        differing = float((labels[0] != labels[1]).mean())
+        differing = _differing(requests, first=int(prompted))
     parts = (warm["parts"] if prompted else runs[-1][0]["parts"], theirs)
     official = seconds[1] if len(workers) > 1 else ()
     times = (seconds[0], official, warm["compile_seconds"])
-    return Comparison(count, frames, *times, differing, parts, not prompted)
+    return Comparison(count, frames, *times, differing[0], parts, not prompted, differing[1])
+
+
+def _differing(requests: list[dict], first: int) -> tuple[float, float | None]:
+    """Share of labels from frame `first` on that differ; and only where the official is sure."""
+    labels = [np.load(request["labels"])[first:] for request in requests]
+    differ, margins = labels[0] != labels[1], Path(requests[1]["margins"])
+    sure = np.load(margins)[first:] > DECIDED if margins.is_file() else None
+    return float(differ.mean()), None if sure is None else float((differ & sure).mean())
 
 
 def _counted(worker, request: dict) -> dict:

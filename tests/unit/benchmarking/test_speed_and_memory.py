@@ -191,6 +191,20 @@ def test_both_programs_get_the_settings_and_the_given_frame_is_not_compared(ours
     assert len(workers[1].heard) == 3
 
 
+@pytest.mark.parametrize("margin, decided", [(0.0, 0.0), (5e-4, 0.0), (2e-3, 0.25), (None, None)])
+def test_labels_that_differ_by_a_tie_are_told_apart(margin, decided, tmp_path):
+    class Sure(Answering):
+        def ask(self, request):
+            if margin is not None:
+                np.save(request["margins"], np.full((4, 8, 8), margin, np.float32))
+            return super().ask(request)
+
+    workers = [Answering([9, 1], 0), Sure([4], 1)]
+    result = inference._compare(workers, "video.npz", 1, 4, 1, True, Toy(), tmp_path)
+    assert (result.differing, result.decided) == (0.25, decided)
+    assert ("is sure" in result.lines()[0]) == (margin is not None)
+
+
 class Recalling(Toy):
     """Its reads begin with a memory read of their own; notes how many frames were given."""
 
