@@ -4,7 +4,10 @@ import numpy as np
 
 
 def moving_discs(size: tuple[int, int], objects: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Discs that drift over a smooth pattern.
+    """Discs that drift over a smooth pattern, with the noise of a camera.
+
+    Without noise all frames of a still background are the same to a memory, and which of them it
+    reads is left to rounding.
 
     Args:
         size: height and width.
@@ -31,7 +34,8 @@ def moving_discs(size: tuple[int, int], objects: int, frames: int) -> tuple[np.n
         picture = 127 + 60 * waves
         for colour, disc in zip(colours, discs(t), strict=True):
             picture[disc] = colour + 20 * waves[disc]
-        pictures.append(picture.clip(0, 255).astype(np.uint8))
+        noise = rng.integers(-8, 9, picture.shape)
+        pictures.append((picture + noise).clip(0, 255).astype(np.uint8))
     first = discs(0)
     hidden = np.cumsum(first[::-1], axis=0)[::-1] - first
     return np.stack(pictures), first & (hidden == 0)

@@ -20,7 +20,16 @@ def test_videos_are_reproducible_and_move():
     first, _ = moving_discs((48, 80), 2, 3)
     again, _ = moving_discs((48, 80), 2, 3)
     np.testing.assert_array_equal(first, again)
-    assert (first[0] != first[2]).any()
+    noise = 2 * 8 + 1
+    assert (np.abs(first[0].astype(int) - first[2]) > noise).any()
+
+
+def test_a_still_background_is_never_twice_the_same():
+    frames, masks = moving_discs((48, 80), 0, 3)
+    assert not masks.any()
+    change = np.abs(np.diff(frames.astype(int), axis=0))
+    assert change.max() <= 2 * 8
+    assert (change > 0).any(-1).mean() > 0.9
 
 
 def test_later_objects_do_not_hide_under_earlier_ones():
